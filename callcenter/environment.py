@@ -1,0 +1,108 @@
+"""Strict reading of environment variables: a value that cannot be read stops the start."""
+
+import os
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeVar
+from urllib.parse import unquote, urlsplit
+
+Value = TypeVar("Value")
+
+TRUE = {"1", "true", "yes", "on"}
+FALSE = {"0", "false", "no", "off", ""}
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class BadSetting(SystemExit):
+    """One line for the person who started the process: which variable, and why."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name}: {why}")
+
+
+def read(name: str, default: str, parse: Callable[[str], Value]) -> Value:
+    """The variable through `parse`; an empty one counts as unset. A ValueError becomes `BadSetting`."""
+    raw = os.environ.get(name, "").strip() or default
+    try:
+        return parse(raw)
+    except ValueError as error:
+        raise BadSetting(name, f"{error} (got {raw!r})") from None
+
+
+def flag(raw: str) -> bool:
+    if raw.lower() in TRUE:
+        return True
+    if raw.lower() in FALSE:
+        return False
+    raise ValueError("expected on or off")
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(raw: str) -> int:
+        if not re.fullmatch(r"-?\d{1,12}", raw) or not low <= int(raw) <= high:
+            raise ValueError(f"expected a whole number from {low} to {high}")
+        return int(raw)
+
+    return parse
+
+
+def number(low: float, high: float) -> Callable[[str], float]:
+    def parse(raw: str) -> float:
+        if not re.fullmatch(r"-?\d{1,12}(\.\d{1,12})?", raw) or not low <= float(raw) <= high:
+            raise ValueError(f"expected a number from {low:g} to {high:g}")
+        return float(raw)
+
+    return parse
+
+
+def span(raw: str) -> tuple[float, float]:
+    """`1-3` or `2`: a range of seconds."""
+    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)(?:-(\d{1,6}(?:\.\d{1,6})?))?", raw)
+    if not match or float(match[2] or match[1]) < float(match[1]):
+        raise ValueError("expected seconds as LOW-HIGH, such as 1-3")
+    return float(match[1]), float(match[2] or match[1])
+
+
+def duration(raw: str) -> timedelta | None:
+    """`30d`, `12h`, `15m`, `45s` or `0`; nothing is None."""
+    if not raw:
+        return None
+    match = re.fullmatch(r"(\d{1,6})([smhd]?)", raw)
+    if not match or not (match[2] or match[1] == "0"):
+        raise ValueError("expected a duration such as 30d, 12h or 0")
+    return timedelta(seconds=int(match[1]) * SECONDS.get(match[2], 1))
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    def parse(raw: str) -> str:
+        if raw not in words:
+            raise ValueError(f"expected one of {', '.join(words)}")
+        return raw
+
+    return parse
+
+
+def address(*schemes: str) -> Callable[[str], str]:
+    def parse(raw: str) -> str:
+        parts = urlsplit(raw)
+        if raw and (parts.scheme not in schemes or not (parts.netloc or parts.path)):
+            raise ValueError(f"expected an address that begins with {' or '.join(schemes)}://")
+        return raw
+
+    return parse
+
+
+def postgres(url: str) -> dict[str, object]:
+    """Django's database entry for `postgresql://user:password@host:port/name?host=/socket/dir`."""
+    parts = urlsplit(url)
+    query = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")) or "postgres",
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": unquote(query.pop("host", parts.hostname or "")),
+        "PORT": str(parts.port or ""),
+        "OPTIONS": {key: unquote(value) for key, value in query.items()},
+    }

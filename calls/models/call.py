@@ -1,0 +1,208 @@
+"""A call, the vocabulary of its queries, and the journal of its moves."""
+
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+import pgtrigger
+from django.db import models
+from django.db.models import Q
+
+from calls.states import (
+    MOVES,
+    RUNNABLE,
+    WITH_RESULT,
+    Direction,
+    Encoding,
+    EndReason,
+    Outcome,
+    State,
+)
+
+CALL_ID_PATTERN = r"^[A-Za-z0-9+][A-Za-z0-9+._:@-]{0,127}$"
+
+
+class CallQuerySet(models.QuerySet["Call"]):
+    def locked(self) -> Self:
+        """The rows locked against each other in one order, without blocking packets' key checks."""
+        return self.select_for_update(no_key=True, of=("self",)).order_by("pk")
+
+    def silent_since(self, moment: datetime) -> Self:
+        """Calls in progress without a packet (or, before the first, without anything) since then."""
+        return self.filter(state=State.IN_PROGRESS).filter(
+            Q(last_packet_at__lt=moment) | Q(last_packet_at=None, created_at__lt=moment)
+        )
+
+    def with_unread_packets(self, *, quiet_since: datetime) -> Self:
+        """Calls ended by idleness whose late packets no run has read, and that went quiet again."""
+        return self.filter(
+            unread_late=True,
+            end_reason=EndReason.IDLE_TIMEOUT,
+            state__in=RUNNABLE,
+            last_packet_at__lt=quiet_since,
+        ).exclude(ai_outcome=Outcome.PENDING)
+
+    def waiting_for_outcome(self) -> Self:
+        """The backlog: ended, outcome pending."""
+        return self.filter(ai_outcome=Outcome.PENDING).exclude(state=State.IN_PROGRESS)
+
+    def newest_first(self) -> Self:
+        return self.order_by("-pk")
+
+
+def _choices(field: str, choices: type[models.TextChoices], *, blank: bool = False) -> Q:
+    return Q(**{f"{field}__in": [*choices.values, *([""] if blank else [])]})
+
+
+class Call(models.Model):
+    call_id = models.CharField(max_length=128, unique=True, db_collation="C")
+    state = models.CharField(max_length=16, choices=State, default=State.IN_PROGRESS)
+    ai_outcome = models.CharField(max_length=16, choices=Outcome, default=Outcome.PENDING)
+    ai_words = models.CharField(max_length=500, blank=True, help_text="Why this outcome, in words.")
+    end_reason = models.CharField(max_length=16, choices=EndReason, blank=True)
+
+    agent = models.CharField(max_length=200, blank=True)
+    queue = models.CharField(max_length=200, blank=True)
+    caller = models.CharField(max_length=200, blank=True)
+    callee = models.CharField(max_length=200, blank=True)
+    direction = models.CharField(max_length=16, choices=Direction, blank=True)
+    encoding = models.CharField(max_length=16, choices=Encoding, default=Encoding.MULAW)
+    sample_rate = models.PositiveIntegerField(default=8000, help_text="hertz")
+    metadata = models.JSONField(default=dict, blank=True)
+
+    packet_count = models.PositiveIntegerField(default=0)
+    last_sequence = models.PositiveIntegerField(null=True)
+    has_packet_zero = models.BooleanField(default=False)
+    duplicates = models.PositiveIntegerField(default=0)
+    late = models.PositiveIntegerField(default=0)
+    out_of_order = models.PositiveIntegerField(default=0)
+    unread_late = models.BooleanField(
+        default=False, help_text="Late packets came that no finished run has read."
+    )
+
+    has_ai_result = models.BooleanField(default=False)
+    run = models.PositiveIntegerField(default=0, help_text="Number of the newest AI run.")
+    version = models.PositiveBigIntegerField(default=1)
+
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    last_packet_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    processed_at = models.DateTimeField(null=True)
+
+    objects = CallQuerySet.as_manager()
+
+    class Meta:
+        # Nothing that every packet changes is indexed: such updates stay within their page.
+        indexes = [
+            models.Index(
+                fields=["id"], name="call_in_progress", condition=Q(state=State.IN_PROGRESS)
+            ),
+            models.Index(
+                fields=["id"],
+                name="call_backlog",
+                condition=Q(ai_outcome=Outcome.PENDING) & ~Q(state=State.IN_PROGRESS),
+            ),
+            models.Index(fields=["id"], name="call_unread_late", condition=Q(unread_late=True)),
+            models.Index(fields=["state", "-id"], name="call_by_state"),
+            models.Index(fields=["agent", "-id"], name="call_by_agent"),
+            models.Index(fields=["queue", "-id"], name="call_by_queue"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(call_id__regex=CALL_ID_PATTERN) & ~Q(call_id="stream"),
+                name="call_id_shape",
+            ),
+            models.CheckConstraint(condition=_choices("state", State), name="call_state"),
+            models.CheckConstraint(condition=_choices("ai_outcome", Outcome), name="call_outcome"),
+            models.CheckConstraint(
+                condition=_choices("end_reason", EndReason, blank=True), name="call_end_reason"
+            ),
+            models.CheckConstraint(
+                condition=Q(state=State.IN_PROGRESS, ended_at=None, end_reason="")
+                | (~Q(state=State.IN_PROGRESS) & Q(ended_at__isnull=False) & ~Q(end_reason="")),
+                name="call_ended_iff_not_in_progress",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=State.PROCESSING_AI) | Q(ai_outcome=Outcome.PENDING),
+                name="call_pending_while_processing",
+            ),
+            models.CheckConstraint(
+                condition=Q(ai_outcome=Outcome.PENDING) | Q(processed_at__isnull=False),
+                name="call_processed_at_with_outcome",
+            ),
+            models.CheckConstraint(
+                condition=~Q(ai_outcome__in=WITH_RESULT) | Q(has_ai_result=True),
+                name="call_result_with_outcome",
+            ),
+            models.CheckConstraint(
+                condition=Q(packet_count=0, last_sequence=None)
+                | Q(packet_count__gt=0, last_sequence__isnull=False),
+                name="call_sequence_iff_packets",
+            ),
+        ]
+        triggers = [
+            pgtrigger.Trigger(
+                name="starts_in_progress",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert,
+                condition=~pgtrigger.Q(new__state=State.IN_PROGRESS),
+                func="RAISE EXCEPTION 'call % cannot start as %', NEW.call_id, NEW.state"
+                " USING ERRCODE = 'check_violation';",
+            ),
+            pgtrigger.Trigger(
+                name="legal_move",
+                when=pgtrigger.Before,
+                operation=pgtrigger.UpdateOf("state"),
+                condition=pgtrigger.Q(old__state__df=pgtrigger.F("new__state")),
+                func="IF (OLD.state, NEW.state) IN ({}) THEN RETURN NEW; END IF;"
+                " RAISE EXCEPTION 'call % cannot move from % to %',"
+                " NEW.call_id, OLD.state, NEW.state USING ERRCODE = 'check_violation';".format(
+                    ", ".join(f"('{a}', '{b}')" for a in MOVES for b in sorted(MOVES[a]))
+                ),
+            ),
+        ]
+        permissions = [
+            ("reprocess_call", "Can run the AI work of a call again"),
+            ("archive_call", "Can archive a call"),
+            ("end_call", "Can end a call"),
+        ]
+
+    def __str__(self) -> str:
+        return self.call_id
+
+    @property
+    def first_expected(self) -> int:
+        """Sequences count from 0 if a packet 0 came, else from 1."""
+        return 0 if self.has_packet_zero else 1
+
+    @property
+    def missing(self) -> int:
+        if self.last_sequence is None:
+            return 0
+        return self.last_sequence - self.first_expected + 1 - self.packet_count
+
+    @property
+    def duration(self) -> timedelta | None:
+        """From its creation to its end; None while it is in progress."""
+        return self.ended_at - self.created_at if self.ended_at else None
+
+    @property
+    def media(self) -> dict[str, Any]:
+        return {"encoding": self.encoding, "sample_rate": self.sample_rate}
+
+
+class Move(models.Model):
+    """One row of the journal: written in the transaction of the move itself."""
+
+    call = models.ForeignKey(Call, models.CASCADE, related_name="moves")
+    from_state = models.CharField(max_length=16, choices=State)
+    to_state = models.CharField(max_length=16, choices=State)
+    at = models.DateTimeField()
+    actor = models.CharField(max_length=200)
+    reason = models.CharField(max_length=500)
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"{self.from_state} → {self.to_state}"

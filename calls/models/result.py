@@ -1,0 +1,48 @@
+"""What the AI service made of a call; a new run replaces it as a whole."""
+
+from django.db import models
+from django.db.models import F, Q
+
+from calls.models.call import Call
+from calls.states import Sentiment, Track
+
+
+class Result(models.Model):
+    call = models.OneToOneField(Call, models.CASCADE, primary_key=True, related_name="result")
+    run = models.PositiveIntegerField()
+    transcript = models.TextField(blank=True)
+    sentiment = models.CharField(max_length=8, choices=Sentiment)
+    score = models.FloatField(help_text="-1 … 1")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(score__gte=-1) & Q(score__lte=1), name="result_score"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"result of {self.call_id}"
+
+
+class Utterance(models.Model):
+    """Something one side said, in seconds from the start of the recording."""
+
+    result = models.ForeignKey(Result, models.CASCADE, related_name="utterances")
+    track = models.CharField(max_length=8, choices=Track)
+    start = models.FloatField()
+    end = models.FloatField()
+    text = models.TextField()
+    sentiment = models.CharField(max_length=8, choices=Sentiment)
+    score = models.FloatField()
+    confidence = models.FloatField(null=True, help_text="0 … 1; unknown where the service is silent")
+
+    class Meta:
+        ordering = ["start", "pk"]
+        constraints = [
+            models.CheckConstraint(condition=Q(end__gte=F("start")), name="utterance_end"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.track} {self.start:.1f} s"
