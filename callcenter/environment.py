@@ -22,7 +22,7 @@ class BadSetting(SystemExit):
 
 
 def read(name: str, default: str, parse: Callable[[str], Value]) -> Value:
-    """The variable through `parse`; an empty one counts as unset. A ValueError becomes `BadSetting`."""
+    """The variable through `parse`; an empty one counts as unset. Raises `BadSetting`."""
     raw = os.environ.get(name, "").strip() or default
     try:
         return parse(raw)

@@ -137,10 +137,10 @@ Q_CLUSTER: dict[str, Any] = {
     "queue_limit": Q_WORKERS,
     "bulk": 1,
     "poll": 0.1,
-    # A task may run for as long as an AI request lasts: leases and the worker's heartbeat
-    # take the place of the timeout, and a wake-up delivered twice finds nothing left to do.
-    "timeout": None,
-    "retry": 60,
+    # A task may last as long as an AI request (30 s plus twice four hours). Leases, the sweep and
+    # the worker's heartbeat find what died long before; a wake-up lost or doubled does no harm.
+    "timeout": 9 * 3600,
+    "retry": 19 * 3600,
     "max_attempts": 1,
     "ack_failures": True,
     "save_limit": -1,
@@ -193,4 +193,3 @@ LOGGING = {
         for name in ("httpx", "httpcore", "django_q", "django-q", "asyncio", "daphne")
     },
 }
-

@@ -38,10 +38,11 @@ def command(engine: str, data_dir: Path) -> list[str]:
 def serving(data_dir: Path, database: str = "", redis: str = "") -> Iterator[Urls]:
     """Both for as long as the block lasts; one whose address is given is not started."""
     with ExitStack() as stack:
-        for engine in wanted(database, redis):
-            stack.enter_context(_running(engine, data_dir))
+        programs = [
+            stack.enter_context(_running(engine, data_dir)) for engine in wanted(database, redis)
+        ]
         urls = Urls(database or database_url(data_dir), redis or redis_url(data_dir))
-        wait_ready(urls, data_dir)
+        wait_ready(urls, data_dir, gone=lambda: any(one.poll() is not None for one in programs))
         yield urls
 
 
@@ -52,13 +53,13 @@ def wanted(database: str, redis: str) -> list[str]:
 
 
 @contextmanager
-def _running(engine: str, data_dir: Path) -> Iterator[None]:
+def _running(engine: str, data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
     path = log_path(data_dir, engine)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with path.open("ab") as log:
         process = leash.spawn(command(engine, data_dir), stdout=log, stderr=log)
     try:
-        yield
+        yield process
     finally:
         process.terminate()
         try:
@@ -67,11 +68,20 @@ def _running(engine: str, data_dir: Path) -> Iterator[None]:
             process.kill()
 
 
-def wait_ready(urls: Urls, data_dir: Path, within: float = READY_WITHIN) -> None:
-    """Return once both answer and the database exists; else raise NotReady."""
+def wait_ready(
+    urls: Urls,
+    data_dir: Path,
+    within: float = READY_WITHIN,
+    gone: Callable[[], bool] = lambda: False,
+) -> None:
+    """Return once both answer and the database exists; NotReady in time, or when they are gone."""
     deadline = time.monotonic() + within
-    _wait("postgres", lambda: ensure_database(urls.database), data_dir, deadline)
-    _wait("redis", lambda: ping(urls.redis), data_dir, deadline)
+
+    def hopeless() -> bool:
+        return gone() or time.monotonic() > deadline
+
+    _wait("postgres", lambda: ensure_database(urls.database), data_dir, hopeless)
+    _wait("redis", lambda: ping(urls.redis), data_dir, hopeless)
 
 
 def ensure_database(url: str) -> None:
@@ -91,12 +101,14 @@ def ping(url: str) -> None:
         client.ping()
 
 
-def _wait(engine: str, attempt: Callable[[], None], data_dir: Path, deadline: float) -> None:
+def _wait(
+    engine: str, attempt: Callable[[], None], data_dir: Path, hopeless: Callable[[], bool]
+) -> None:
     while True:
         try:
             return attempt()
         except (psycopg.OperationalError, RedisError) as error:
-            if time.monotonic() > deadline:
+            if hopeless():
                 tail = _tail(log_path(data_dir, engine))
                 raise NotReady(f"{engine} does not answer: {error}\n{tail}") from None
         time.sleep(0.1)

@@ -26,8 +26,12 @@ class CallQuerySet(models.QuerySet["Call"]):
         """The rows locked against each other in one order, without blocking packets' key checks."""
         return self.select_for_update(no_key=True, of=("self",)).order_by("pk")
 
+    def lockable(self) -> Self:
+        """Like `locked`, passing over the rows that somebody else holds."""
+        return self.select_for_update(no_key=True, of=("self",), skip_locked=True).order_by("pk")
+
     def silent_since(self, moment: datetime) -> Self:
-        """Calls in progress without a packet (or, before the first, without anything) since then."""
+        """Calls in progress without a packet since then, before the first counted from creation."""
         return self.filter(state=State.IN_PROGRESS).filter(
             Q(last_packet_at__lt=moment) | Q(last_packet_at=None, created_at__lt=moment)
         )
@@ -81,6 +85,9 @@ class Call(models.Model):
 
     has_ai_result = models.BooleanField(default=False)
     run = models.PositiveIntegerField(default=0, help_text="Number of the newest AI run.")
+    attempts = models.PositiveIntegerField(default=0, help_text="Requests made in this run.")
+    next_attempt_at = models.DateTimeField(null=True)
+    last_error = models.CharField(max_length=500, blank=True)
     version = models.PositiveBigIntegerField(default=1)
 
     created_at = models.DateTimeField()
@@ -152,7 +159,7 @@ class Call(models.Model):
             pgtrigger.Trigger(
                 name="legal_move",
                 when=pgtrigger.Before,
-                operation=pgtrigger.UpdateOf("state"),
+                operation=pgtrigger.UpdateOf("state"),  # type: ignore[no-untyped-call]
                 condition=pgtrigger.Q(old__state__df=pgtrigger.F("new__state")),
                 func="IF (OLD.state, NEW.state) IN ({}) THEN RETURN NEW; END IF;"
                 " RAISE EXCEPTION 'call % cannot move from % to %',"

@@ -33,7 +33,7 @@ class JobQuerySet(models.QuerySet["Job"]):
 
 
 class Job(models.Model):
-    """One run. Open until it has an outcome; held under a lease by the worker that has its token."""
+    """One run: open until it has an outcome, held under a lease by who has its token."""
 
     call = models.ForeignKey(Call, models.CASCADE, related_name="jobs")
     run = models.PositiveIntegerField()

@@ -36,7 +36,9 @@ class Utterance(models.Model):
     text = models.TextField()
     sentiment = models.CharField(max_length=8, choices=Sentiment)
     score = models.FloatField()
-    confidence = models.FloatField(null=True, help_text="0 … 1; unknown where the service is silent")
+    confidence = models.FloatField(
+        null=True, help_text="0 … 1; null where unknown"
+    )
 
     class Meta:
         ordering = ["start", "pk"]

@@ -1,0 +1,170 @@
+"""What changed, told once, after the commit; merged, so that no call is announced more often
+than every `PAUSE` seconds, however many packets it gets.
+
+Announcements are hints: one that is lost shows as a gap between `previous` and the version that
+the reader holds, and the reader asks again.
+"""
+
+import asyncio
+import atexit
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import redis
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.utils import timezone
+
+from calls.models import Call
+
+log = logging.getLogger(__name__)
+
+GROUP = "calls"
+PAUSE = 0.25  # seconds
+BATCH = 200  # calls a message
+SEND_TIMEOUT = 0.3  # seconds; a frozen Redis must not hold anybody up
+VERSIONS_KEPT = 24 * 3600  # seconds
+
+# Answers the version announced before, or -1 where a newer one was announced already.
+ANNOUNCED = """
+local before = tonumber(redis.call('GET', KEYS[1]) or '0')
+if before >= tonumber(ARGV[1]) then return -1 end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+return before
+"""
+
+
+def changed(calls: Iterable[int]) -> None:
+    """Announces the calls (by primary key) when the transaction under way has been committed."""
+    keys = list(calls)
+    transaction.on_commit(lambda: _announcer.add(keys))
+
+
+def describe(call: Call, *, now: datetime) -> dict[str, Any]:
+    """The whole state of a call as the sockets tell it, without `previous`."""
+    result = call.result if call.has_ai_result else None
+    return {
+        "type": "call_update",
+        "call_id": call.call_id,
+        "state": call.state,
+        "timestamp": _iso(now),
+        "version": call.version,
+        "packet_count": call.packet_count,
+        "last_sequence": call.last_sequence,
+        "missing": call.missing,
+        "late": call.late,
+        "ai": {
+            "outcome": call.ai_outcome,
+            "attempts": call.attempts,
+            "next_attempt_at": _iso(call.next_attempt_at),
+            "last_error": call.last_error or None,
+        },
+        "ai_result": result and {"transcript": result.transcript, "sentiment": result.sentiment},
+    }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat().replace("+00:00", "Z") if moment else None
+
+
+class Announcer:
+    """A thread that collects changed calls and tells the group about them every `PAUSE`."""
+
+    def __init__(self) -> None:
+        self._reset()
+        atexit.register(self.close)
+
+    def _reset(self) -> None:
+        self._process = os.getpid()
+        self._waiting: dict[int, None] = {}
+        self._wake = threading.Condition()
+        self._closing = False
+        self._told_at = 0.0
+        self._thread: threading.Thread | None = None
+
+    def add(self, calls: Sequence[int]) -> None:
+        if self._process != os.getpid():
+            self._reset()  # a forked child inherits the object, not its thread
+        with self._wake:
+            self._waiting.update(dict.fromkeys(calls))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
+                self._thread.start()
+            self._wake.notify()
+
+    def close(self) -> None:
+        """Tells what is still waiting, so that a short command does not end unheard."""
+        if self._process != os.getpid() or self._thread is None:
+            return
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join(timeout=2)
+
+    def _run(self) -> None:
+        loop = asyncio.new_event_loop()
+        store = redis.Redis.from_url(
+            settings.REDIS, socket_timeout=SEND_TIMEOUT, socket_connect_timeout=SEND_TIMEOUT
+        )
+        versions = store.register_script(ANNOUNCED)
+        while waiting := self._collect():
+            try:
+                for start in range(0, len(waiting), BATCH):
+                    _tell(loop, store, versions, waiting[start : start + BATCH])
+            except (redis.RedisError, OSError, TimeoutError, DatabaseError) as error:
+                log.warning("%d changes were not announced: %s", len(waiting), error)
+                connection.close()
+
+    def _collect(self) -> list[int]:
+        """Waits for changes, and for the pause since the last ones; empty when closing."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._waiting or self._closing)
+            pause = self._told_at + PAUSE - time.monotonic()
+            self._wake.wait_for(lambda: self._closing, timeout=max(pause, 0))
+            waiting = list(self._waiting)
+            self._waiting.clear()
+            self._told_at = time.monotonic()
+            return waiting
+
+
+def _tell(loop: asyncio.AbstractEventLoop, store: Any, versions: Any, batch: Sequence[int]) -> None:
+    """Loads the calls as they are now and sends those whose version nobody announced yet."""
+    close_old_connections()
+    now = timezone.now()
+    calls = list(Call.objects.filter(pk__in=batch).select_related("result"))
+    pipe = store.pipeline(transaction=False)
+    for call in calls:
+        versions(keys=[f"announced:{call.pk}"], args=[call.version, VERSIONS_KEPT], client=pipe)
+    news = [
+        {
+            "agent": call.agent,
+            "queue": call.queue,
+            "update": describe(call, now=now) | {"previous": before},
+        }
+        for call, before in zip(calls, pipe.execute(), strict=True)
+        if before != -1
+    ]
+    if news:
+        message = {"type": "calls.changed", "calls": news}
+        loop.run_until_complete(_send(message))
+
+
+async def _send(message: dict[str, Any]) -> None:
+    layer = get_channel_layer()
+    for last in (False, True):
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT):
+                await layer.group_send(GROUP, message)
+                return
+        except (redis.RedisError, OSError, TimeoutError):
+            if last:
+                raise
+
+
+_announcer = Announcer()
