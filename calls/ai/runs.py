@@ -1,0 +1,273 @@
+"""A run from its first attempt to its outcome, each step one short transaction under the claim."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Count
+
+from calls import dispatch
+from calls.ai import attempts, sentiment
+from calls.ai.attempts import Progress
+from calls.ai.audio import Audio, Piece, assemble_tracks
+from calls.ai.claims import Claim, hold
+from calls.ai.jobs import queue_further_run
+from calls.ai.transcription import RequestFailed, Segment
+from calls.models import Attempt, Call, Job, Packet, Result, Utterance
+from calls.models.job import Verdict
+from calls.moves import change, move
+from calls.states import Outcome, State, Track
+
+ACTOR = "worker"
+MAX_ABANDONED = 5  # leases in a row whose worker died
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What a worker read of a call: the audio of each track that has any."""
+
+    audio: Mapping[str, Audio]
+    packets: Mapping[str, int]
+
+
+def begin(claim: Claim, *, now: datetime) -> None:
+    """Moves the call to PROCESSING_AI at the first claim of a run."""
+    with transaction.atomic():
+        call, job = hold(claim)
+        if call.state == State.PROCESSING_AI:
+            return
+        move(
+            call,
+            State.PROCESSING_AI,
+            now=now,
+            actor=ACTOR,
+            reason=f"run {job.run}: {job.get_origin_display().lower()}",
+            run=job.run,
+            attempts=0,
+            ai_outcome=Outcome.PENDING,
+            ai_words="",
+            next_attempt_at=now,
+            last_error="",
+        )
+
+
+def read(claim: Claim) -> Recording:
+    """Reads and assembles the call's packets, as they are now; outside any transaction."""
+    call = Call.objects.get(pk=claim.call)
+    pieces = {track: _pieces(call, track) for track in Track.values}
+    audio = assemble_tracks(pieces, encoding=call.encoding, rate=call.sample_rate)
+    return Recording(audio, {track: len(rows) for track, rows in pieces.items()})
+
+
+def start_attempt(claim: Claim, track: str, *, packets: int, now: datetime) -> Attempt:
+    """Opens the ledger's row of a request about to be made."""
+    with transaction.atomic():
+        call, job = hold(claim)
+        attempt = attempts.start(job, track, packets=packets, now=now)
+        change(call, now=now, attempts=call.attempts + 1, next_attempt_at=None)
+        return attempt
+
+
+def finish_attempt(
+    claim: Claim, attempt: Attempt, answer: Sequence[Segment], *, now: datetime
+) -> None:
+    with transaction.atomic():
+        call, job = hold(claim)
+        attempts.succeed(attempt, answer, now=now)
+        _forget_deaths(job)
+        change(call, now=now, last_error="")
+
+
+def fail_attempt(
+    claim: Claim, attempt: Attempt, failure: RequestFailed, *, wait: float | None, now: datetime
+) -> None:
+    with transaction.atomic():
+        call, job = hold(claim)
+        attempts.fail(attempt, failure, wait=wait, now=now)
+        _forget_deaths(job)
+        change(call, now=now, next_attempt_at=attempt.next_try_at, last_error=attempt.words)
+
+
+def track_progress(claim: Claim, recording: Recording) -> dict[str, Progress]:
+    """How far each track with audio has come."""
+    job = Job.objects.get(pk=claim.job)
+    return {
+        track: attempts.progress(job, track, packets=recording.packets[track])
+        for track in recording.audio
+    }
+
+
+def conclude(claim: Claim, recording: Recording, *, now: datetime) -> None:
+    """Stores the outcome if the run has one, else puts the job back until it is due again."""
+    with transaction.atomic():
+        call, job = hold(claim)
+        if _count_packets(call) != recording.packets:
+            release(call, job, due_at=now, now=now)
+            return
+        tracks = track_progress(claim, recording)
+        faults = [track.fault for track in tracks.values() if track.fault]
+        waiting = [track for track in tracks.values() if not track.answer]
+        if faults:
+            _give_up(call, job, faults[0].words, kind=faults[0].kind, now=now)
+        elif waiting:
+            due = min(track.next_try_at or now for track in waiting)
+            release(call, job, due_at=due, now=now)
+        else:
+            answers = {
+                name: track.answer.answer or [] for name, track in tracks.items() if track.answer
+            }
+            _finish(call, job, answers, now=now)
+
+
+def hand_back(claim: Claim, *, now: datetime) -> None:
+    """A worker that stops gives its work back; nothing is spent."""
+    with transaction.atomic():
+        call, job = hold(claim)
+        attempts.abandon(job, words="the worker was stopped; asked again at once", now=now)
+        release(call, job, due_at=now, now=now)
+
+
+def rescue_dead(*, now: datetime, limit: int = 100) -> int:
+    """Takes the jobs of dead workers back, due at once; how many."""
+    with transaction.atomic():
+        claims = [
+            Claim(job.pk, job.call_id, job.token)
+            for job in Job.objects.dead(now=now).order_by("leased_until")[:limit]
+            if job.token
+        ]
+    return sum(_rescue(claim, now=now) for claim in claims)
+
+
+def _rescue(claim: Claim, *, now: datetime) -> bool:
+    with transaction.atomic():
+        call = Call.objects.lockable().filter(pk=claim.call).first()
+        job = Job.objects.dead(now=now).filter(pk=claim.job).select_for_update().first()
+        if call is None or job is None:
+            return False
+        attempts.abandon(job, words="the worker died; asked again", now=now)
+        job.abandoned += 1
+        job.save(update_fields=["abandoned"])
+        if job.abandoned < MAX_ABANDONED:
+            release(call, job, due_at=now, now=now)
+            return True
+        words = f"{MAX_ABANDONED} workers in a row died over this call"
+        if call.state != State.PROCESSING_AI:
+            release(call, job, due_at=now, now=now)
+            return True
+        _give_up(call, job, words, kind=Verdict.ABANDONED, now=now)
+        return True
+
+
+def release(call: Call, job: Job, *, due_at: datetime, now: datetime) -> None:
+    """Gives up a held job until it is due; whoever is awake then takes it."""
+    job.token, job.leased_until, job.due_at = None, None, due_at
+    job.save(update_fields=["token", "leased_until", "due_at"])
+    dispatch.wake(at=due_at)
+    change(call, now=now, next_attempt_at=due_at)
+
+
+def _forget_deaths(job: Job) -> None:
+    if job.abandoned:
+        job.abandoned = 0
+        job.save(update_fields=["abandoned"])
+
+
+def _pieces(call: Call, track: str) -> list[Piece]:
+    rows = Packet.objects.filter(call=call, track=track).order_by("sequence")
+    return [Piece(*row) for row in rows.values_list("data", "timestamp").iterator()]
+
+
+def _count_packets(call: Call) -> dict[str, int]:
+    rows = Packet.objects.filter(call=call).values_list("track").annotate(Count("sequence"))
+    return dict.fromkeys(Track.values, 0) | dict(rows)
+
+
+def _finish(
+    call: Call, job: Job, answers: Mapping[str, list[dict[str, object]]], *, now: datetime
+) -> None:
+    """No audio: no result. Else a result, whose transcript may be empty."""
+    if not answers:
+        outcome, words = Outcome.NO_AUDIO, "No packet of the call holds audio that can be decoded."
+    elif _store_result(call, job, answers, now=now):
+        outcome, words = Outcome.TRANSCRIBED, ""
+    else:
+        outcome, words = Outcome.NO_SPEECH, "Nobody is heard to speak."
+    _close(job, outcome, now=now)
+    move(
+        call,
+        State.COMPLETED,
+        now=now,
+        actor=ACTOR,
+        reason=f"run {job.run}: {outcome.label.lower()}",
+        ai_outcome=outcome,
+        ai_words=words,
+        has_ai_result=bool(answers) or call.has_ai_result,
+        processed_at=now,
+        next_attempt_at=None,
+        last_error="",
+        unread_late=False,
+    )
+
+
+def _store_result(
+    call: Call, job: Job, answers: Mapping[str, list[dict[str, object]]], *, now: datetime
+) -> bool:
+    """Replaces the call's result as a whole; whether anything was said."""
+    utterances = sorted(
+        (_utterance(track, row) for track, rows in answers.items() for row in rows),
+        key=lambda utterance: (utterance.start, utterance.track),
+    )
+    verdict = sentiment.overall((u.text, u.score) for u in utterances)
+    Result.objects.filter(call=call).delete()
+    result = Result.objects.create(
+        call=call,
+        run=job.run,
+        transcript="\n".join(utterance.text for utterance in utterances),
+        sentiment=verdict.sentiment,
+        score=verdict.score,
+        created_at=now,
+    )
+    for utterance in utterances:
+        utterance.result = result
+    Utterance.objects.bulk_create(utterances)
+    return bool(utterances)
+
+
+def _utterance(track: str, row: Mapping[str, object]) -> Utterance:
+    segment = Segment(**row)  # type: ignore[arg-type]
+    judged = sentiment.judge(segment.text)
+    return Utterance(
+        track=track,
+        start=segment.start,
+        end=segment.end,
+        text=segment.text,
+        sentiment=judged.sentiment,
+        score=judged.score,
+        confidence=segment.confidence,
+    )
+
+
+def _give_up(call: Call, job: Job, words: str, *, kind: str, now: datetime) -> None:
+    """FAILED; after transient failures a further run comes by itself, a few times."""
+    _close(job, Outcome.FAILED, now=now)
+    move(
+        call,
+        State.FAILED,
+        now=now,
+        actor=ACTOR,
+        reason=f"run {job.run}: {words}",
+        ai_outcome=Outcome.FAILED,
+        ai_words=words,
+        processed_at=now,
+        next_attempt_at=None,
+        last_error=words,
+    )
+    if kind == Verdict.TRANSIENT:
+        again = queue_further_run(call, job, now=now)
+        change(call, now=now, next_attempt_at=again)
+
+
+def _close(job: Job, outcome: Outcome, *, now: datetime) -> None:
+    job.finished_at, job.outcome, job.token, job.leased_until = now, outcome, None, None
+    job.save(update_fields=["finished_at", "outcome", "token", "leased_until"])
