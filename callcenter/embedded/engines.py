@@ -14,6 +14,7 @@ from redis import Redis, RedisError
 
 from callcenter import leash
 from callcenter.embedded import database_url, log_path, redis_url
+from callcenter.embedded.orphans import clear
 
 READY_WITHIN = 60
 STOPPED_WITHIN = 10
@@ -54,6 +55,7 @@ def wanted(database: str, redis: str) -> list[str]:
 
 @contextmanager
 def _running(engine: str, data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
+    clear(engine, data_dir)
     path = log_path(data_dir, engine)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with path.open("ab") as log:

@@ -1,30 +1,52 @@
 """An engine whose wrapper was killed runs on: it is ended before another starts on its files."""
 
+import os
 import signal
+import sys
 from pathlib import Path
 
 import psutil
 
-PATIENCE = 10
+from callcenter import locks
+from callcenter.embedded import redis_socket
+
+# An engine that is just being stopped needs a moment to let go of its files.
+PATIENCE = 15
 
 
-def end_orphan(pidfile: Path, sign: str, stop: signal.Signals) -> None:
+def claim(engine: str, data_dir: Path) -> int:
+    """Lock the engine's files for this process, with no engine running on them; the lock."""
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = locks.take(data_dir / f"{engine}.lock", PATIENCE)
+    if lock is None:
+        sys.exit(f"{engine} runs on {data_dir} already: stop it, or choose another DATA_DIR.")
+    if engine == "postgres":
+        pgdata = data_dir / "postgres"
+        _end(pgdata / "postmaster.pid", str(pgdata), signal.SIGINT)
+    else:
+        _end(data_dir / "redis" / "redis.pid", str(redis_socket(data_dir)), signal.SIGTERM)
+    return lock
+
+
+def clear(engine: str, data_dir: Path) -> None:
+    """Whoever answers at the engine's address after this is the engine started next."""
+    os.close(claim(engine, data_dir))
+
+
+def _end(pidfile: Path, sign: str, stop: signal.Signals) -> None:
     """End the process in `pidfile`, if it runs and `sign` stands in its command line."""
     try:
         process = psutil.Process(int(pidfile.read_text().split()[0]))
-        ours = any(sign in word for word in process.cmdline())
-    except (OSError, ValueError, IndexError, psutil.Error):
+        if any(sign in word for word in process.cmdline()):
+            _stop(process, stop)
+    except (OSError, ValueError, IndexError, psutil.NoSuchProcess):
         return
-    if ours:
-        _end(process, stop)
 
 
-def _end(process: psutil.Process, stop: signal.Signals) -> None:
+def _stop(process: psutil.Process, stop: signal.Signals) -> None:
+    process.send_signal(stop)
     try:
-        process.send_signal(stop)
         process.wait(PATIENCE)
     except psutil.TimeoutExpired:
         process.kill()
         process.wait(PATIENCE)
-    except psutil.NoSuchProcess:
-        return

