@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -45,8 +46,9 @@ def _end(pidfile: Path, sign: str, stop: signal.Signals) -> None:
 
 def _stop(process: psutil.Process, stop: signal.Signals) -> None:
     process.send_signal(stop)
-    try:
-        process.wait(PATIENCE)
-    except psutil.TimeoutExpired:
-        process.kill()
-        process.wait(PATIENCE)
+    deadline = time.monotonic() + PATIENCE
+    # Not wait(): an orphan's new parent may take its time to notice that it ended.
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > deadline:
+            process.kill()
+        time.sleep(0.05)
