@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 Value = TypeVar("Value")
@@ -93,7 +93,7 @@ def address(*schemes: str) -> Callable[[str], str]:
     return parse
 
 
-def postgres(url: str) -> dict[str, object]:
+def postgres(url: str) -> dict[str, Any]:
     """Django's database entry for `postgresql://user:password@host:port/name?host=/socket/dir`."""
     parts = urlsplit(url)
     query = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair)

@@ -39,6 +39,14 @@ DATABASE_URL = read("DATABASE_URL", "", address("postgres", "postgresql"))
 REDIS_URL = read("REDIS_URL", "", address("redis", "rediss", "unix"))
 DATABASES = {"default": postgres(DATABASE_URL or embedded.database_url(DATA_DIR))}
 REDIS = REDIS_URL or embedded.redis_url(DATA_DIR)
+if os.environ.get("CALLCENTER_ROLE") == "web":
+    # Web processes only: forked workers would share the sockets of a pool.
+    DATABASES["default"]["OPTIONS"]["pool"] = {
+        "min_size": 2,
+        "max_size": 20,
+        "max_waiting": 200,
+        "timeout": 1.0,
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Security ------------------------------------------------------------------------------------
@@ -84,6 +92,7 @@ INSTALLED_APPS = [
     "dashboard",
 ]
 MIDDLEWARE = [
+    "calls.api.errors.JsonErrors",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -30,6 +30,7 @@ PAUSE = 0.25  # seconds
 BATCH = 200  # calls a message
 SEND_TIMEOUT = 0.3  # seconds; a frozen Redis must not hold anybody up
 VERSIONS_KEPT = 24 * 3600  # seconds
+RATE_KEPT = 60  # seconds
 
 # Answers the version announced before, or -1 where a newer one was announced already.
 ANNOUNCED = """
@@ -40,10 +41,23 @@ return before
 """
 
 
-def changed(calls: Iterable[int]) -> None:
-    """Announces the calls (by primary key) when the transaction under way has been committed."""
+def changed(calls: Iterable[int], *, packets: int = 0) -> None:
+    """Announces the calls (by primary key) once the transaction under way has been committed.
+
+    `packets` newly stored ones are counted into the rate of the whole system.
+    """
     keys = list(calls)
-    transaction.on_commit(lambda: _announcer.add(keys))
+    transaction.on_commit(lambda: _announcer.add(keys, packets))
+
+
+def packets_per_second(*, now: datetime) -> float:
+    """Over the last ten whole seconds and all processes; 0 while Redis is away."""
+    last = int(now.timestamp()) - 1
+    keys = [f"packets:{second}" for second in range(last - 9, last + 1)]
+    try:
+        return sum(int(count or 0) for count in _connect().mget(keys)) / len(keys)
+    except redis.RedisError:
+        return 0.0
 
 
 def describe(call: Call, *, now: datetime) -> dict[str, Any]:
@@ -73,6 +87,12 @@ def _iso(moment: datetime | None) -> str | None:
     return moment.isoformat().replace("+00:00", "Z") if moment else None
 
 
+def _connect() -> redis.Redis:
+    return redis.Redis.from_url(
+        settings.REDIS, socket_timeout=SEND_TIMEOUT, socket_connect_timeout=SEND_TIMEOUT
+    )
+
+
 class Announcer:
     """A thread that collects changed calls and tells the group about them every `PAUSE`."""
 
@@ -83,16 +103,18 @@ class Announcer:
     def _reset(self) -> None:
         self._process = os.getpid()
         self._waiting: dict[int, None] = {}
+        self._packets = 0
         self._wake = threading.Condition()
         self._closing = False
         self._told_at = 0.0
         self._thread: threading.Thread | None = None
 
-    def add(self, calls: Sequence[int]) -> None:
+    def add(self, calls: Sequence[int], packets: int) -> None:
         if self._process != os.getpid():
             self._reset()  # a forked child inherits the object, not its thread
         with self._wake:
             self._waiting.update(dict.fromkeys(calls))
+            self._packets += packets
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
                 self._thread.start()
@@ -109,28 +131,35 @@ class Announcer:
 
     def _run(self) -> None:
         loop = asyncio.new_event_loop()
-        store = redis.Redis.from_url(
-            settings.REDIS, socket_timeout=SEND_TIMEOUT, socket_connect_timeout=SEND_TIMEOUT
-        )
+        store = _connect()
         versions = store.register_script(ANNOUNCED)
-        while waiting := self._collect():
+        while not self._closing or self._waiting:
+            waiting, packets = self._collect()
             try:
+                _count(store, packets)
                 for start in range(0, len(waiting), BATCH):
                     _tell(loop, store, versions, waiting[start : start + BATCH])
             except (redis.RedisError, OSError, TimeoutError, DatabaseError) as error:
                 log.warning("%d changes were not announced: %s", len(waiting), error)
                 connection.close()
 
-    def _collect(self) -> list[int]:
-        """Waits for changes, and for the pause since the last ones; empty when closing."""
+    def _collect(self) -> tuple[list[int], int]:
+        """Waits for changes, and for the pause since the last ones."""
         with self._wake:
             self._wake.wait_for(lambda: self._waiting or self._closing)
             pause = self._told_at + PAUSE - time.monotonic()
             self._wake.wait_for(lambda: self._closing, timeout=max(pause, 0))
-            waiting = list(self._waiting)
+            waiting, packets = list(self._waiting), self._packets
             self._waiting.clear()
+            self._packets = 0
             self._told_at = time.monotonic()
-            return waiting
+            return waiting, packets
+
+
+def _count(store: Any, packets: int) -> None:
+    if packets:
+        key = f"packets:{int(time.time())}"
+        store.pipeline().incrby(key, packets).expire(key, RATE_KEPT).execute()
 
 
 def _tell(loop: asyncio.AbstractEventLoop, store: Any, versions: Any, batch: Sequence[int]) -> None:

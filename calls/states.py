@@ -56,6 +56,7 @@ class Sentiment(TextChoices):
     NEGATIVE = "negative", "Negative"
 
 
+CALL_ID_PATTERN: Final = r"^[A-Za-z0-9+][A-Za-z0-9+._:@-]{0,127}$"
 MOVES: Final[Mapping[State, frozenset[State]]] = {
     State.IN_PROGRESS: frozenset({State.COMPLETED, State.FAILED}),
     State.COMPLETED: frozenset({State.PROCESSING_AI, State.ARCHIVED}),

@@ -196,7 +196,7 @@ def _update(tallies: Sequence[_Tally], *, now: datetime) -> None:
                 [tally.out_of_order for tally in tallies],
             ],
         )
-    events.changed(call.pk for call in calls)
+    events.changed((call.pk for call in calls), packets=sum(t.stored for t in tallies))
 
 
 def _warn(tally: _Tally) -> None:
@@ -211,18 +211,3 @@ def _warn(tally: _Tally) -> None:
             tally.out_of_order,
             tally.late,
         )
-
-
-def missing_ranges(call: Call, *, limit: int = 1000) -> list[tuple[int, int]]:
-    """The first `limit` runs of sequences that did not come, as (from, to), both included."""
-    if not call.missing:
-        return []
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT before + 1, sequence - 1 FROM (SELECT sequence,"
-            " lag(sequence, 1, %s) OVER (ORDER BY sequence) AS before"
-            " FROM calls_packet WHERE call_id = %s) AS neighbours"
-            " WHERE sequence > before + 1 ORDER BY sequence LIMIT %s",
-            [call.first_expected - 1, call.pk, limit],
-        )
-        return [(first, last) for first, last in cursor.fetchall()]

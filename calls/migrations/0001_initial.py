@@ -135,6 +135,7 @@ class Migration(migrations.Migration):
             name='Packet',
             fields=[
                 ('pk', models.CompositePrimaryKey('call', 'sequence', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('call', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='packets', to='calls.call')),
                 ('sequence', models.PositiveIntegerField()),
                 ('late', models.BooleanField(default=False, help_text='Came after the end of the call.')),
                 ('timestamp', models.FloatField(help_text="The sender's clock, seconds since the epoch.")),
@@ -252,11 +253,6 @@ class Migration(migrations.Migration):
             model_name='move',
             name='call',
             field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='moves', to='calls.call'),
-        ),
-        migrations.AddField(
-            model_name='packet',
-            name='call',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='packets', to='calls.call'),
         ),
         migrations.AddField(
             model_name='utterance',

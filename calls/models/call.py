@@ -4,10 +4,11 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 import pgtrigger
-from django.db import models
+from django.db import connection, models
 from django.db.models import Q
 
 from calls.states import (
+    CALL_ID_PATTERN,
     MOVES,
     RUNNABLE,
     WITH_RESULT,
@@ -18,7 +19,16 @@ from calls.states import (
     State,
 )
 
-CALL_ID_PATTERN = r"^[A-Za-z0-9+][A-Za-z0-9+._:@-]{0,127}$"
+MISSING_RANGES = """
+SELECT before + 1, sequence - 1
+FROM (
+    SELECT sequence, lag(sequence, 1, %s) OVER (ORDER BY sequence) AS before
+    FROM calls_packet WHERE call_id = %s
+) AS neighbours
+WHERE sequence > before + 1
+ORDER BY sequence
+LIMIT %s
+"""
 
 
 class CallQuerySet(models.QuerySet["Call"]):
@@ -187,6 +197,14 @@ class Call(models.Model):
         if self.last_sequence is None:
             return 0
         return self.last_sequence - self.first_expected + 1 - self.packet_count
+
+    def missing_ranges(self, *, limit: int = 1000) -> list[tuple[int, int]]:
+        """The first `limit` runs of sequences that did not come, as (from, to), both included."""
+        if not self.missing:
+            return []
+        with connection.cursor() as cursor:
+            cursor.execute(MISSING_RANGES, [self.first_expected - 1, self.pk, limit])
+            return [(first, last) for first, last in cursor.fetchall()]
 
     @property
     def duration(self) -> timedelta | None:

@@ -36,9 +36,7 @@ class Utterance(models.Model):
     text = models.TextField()
     sentiment = models.CharField(max_length=8, choices=Sentiment)
     score = models.FloatField()
-    confidence = models.FloatField(
-        null=True, help_text="0 … 1; null where unknown"
-    )
+    confidence = models.FloatField(null=True, help_text="0 … 1; null where unknown")
 
     class Meta:
         ordering = ["start", "pk"]

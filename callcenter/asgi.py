@@ -1,0 +1,23 @@
+"""The doors: HTTP and sockets."""
+
+import os
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.core.asgi import get_asgi_application
+
+from callcenter.limits import BodyLimit
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "callcenter.settings")
+os.environ.setdefault("CALLCENTER_ROLE", "web")
+http = get_asgi_application()
+
+# Consumers need the models, which get_asgi_application() loads.
+from callcenter import sockets  # noqa: E402
+
+application = ProtocolTypeRouter(
+    {
+        "http": BodyLimit(http),
+        "websocket": AuthMiddlewareStack(URLRouter(sockets.routes)),
+    }
+)

@@ -1,0 +1,77 @@
+"""Bodies that are too large are refused before anything reads them."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Any, Any, Any], Awaitable[None]]
+
+MIB = 1024 * 1024
+BULK = 16 * MIB  # bytes
+OTHER = 1 * MIB
+DRAINED = 64 * MIB  # read and thrown away, so that the sender hears the answer
+REFUSAL = b'{"detail": "the body is too large: %d bytes at most"}'
+
+
+class BodyLimit:
+    """ASGI middleware: 413 above the limit of the path, by the header or by what arrives."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        limit = BULK if scope["path"] == "/v1/packets" else OTHER
+        if _declared(scope) > limit:
+            await _refuse(limit, receive, send)
+            return
+        body = await _read(limit, receive)
+        if body is None:
+            await _refuse(limit, receive, send)
+            return
+        await self.app(scope, _replay(body, receive), send)
+
+
+def _declared(scope: MutableMapping[str, Any]) -> int:
+    length = dict(scope["headers"]).get(b"content-length", b"0")
+    return int(length) if length.isdigit() and len(length) < 16 else 0
+
+
+async def _read(limit: int, receive: Receive) -> bytes | None:
+    """The whole body, or None once it is longer than the limit."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return bytes(body)
+        body += message.get("body", b"")
+        if len(body) > limit:
+            return None
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Hands the body that was read to the application, then whatever comes after it."""
+    pending = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replay
+
+
+async def _refuse(limit: int, receive: Receive, send: Send) -> None:
+    drained = 0
+    while drained <= DRAINED:
+        message = await receive()
+        drained += len(message.get("body", b""))
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            break
+    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": REFUSAL % limit})

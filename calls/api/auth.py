@@ -1,0 +1,101 @@
+"""Keys of programs: made, shown once, looked up, checked in constant time."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja.errors import AuthenticationError, AuthorizationError
+from ninja.security import APIKeyHeader, HttpBearer
+
+from calls.models import ApiKey
+from calls.models.access import Scope
+
+KEY_SHAPE = re.compile(r"cc_([a-z0-9]{8})_([A-Za-z0-9_-]{32,64})")
+PREFIX_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+USED_EVERY = timedelta(minutes=1)  # how exact `last_used_at` is
+UNKNOWN = hashlib.sha256(secrets.token_bytes(32)).hexdigest()
+
+
+def create_key(
+    *, name: str, scopes: Iterable[str], now: datetime, rate: int | None = None
+) -> tuple[ApiKey, str]:
+    """A new key and its secret, which is kept nowhere: show it once. Raises ValueError."""
+    wanted = sorted(set(scopes))
+    if not wanted or not set(wanted) <= set(Scope.values):
+        raise ValueError(f"scopes are one or more of {', '.join(Scope.values)}")
+    prefix = "".join(secrets.choice(PREFIX_ALPHABET) for _ in range(8))
+    secret = f"cc_{prefix}_{secrets.token_urlsafe(32)}"
+    key = ApiKey.objects.create(
+        name=name, prefix=prefix, digest=_digest(secret), scopes=wanted, rate=rate, created_at=now
+    )
+    return key, secret
+
+
+def find_key(secret: str, *, now: datetime) -> ApiKey | None:
+    """The live key with this secret; as slow for an unknown prefix as for a wrong secret."""
+    match = KEY_SHAPE.fullmatch(secret)
+    key = ApiKey.objects.live().filter(prefix=match[1]).first() if match else None
+    if not hmac.compare_digest(_digest(secret), key.digest if key else UNKNOWN):
+        return None
+    if key:
+        _note_use(key, now=now)
+    return key
+
+
+def secret_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The key in the headers of a handshake: `Authorization: Bearer …` or `X-API-Key`."""
+    for name, value in headers:
+        text = value.decode("latin-1").strip()
+        if name.lower() == b"x-api-key":
+            return text
+        if name.lower() == b"authorization" and text[:7].lower() == "bearer ":
+            return text[7:].strip()
+    return None
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
+
+
+def _note_use(key: ApiKey, *, now: datetime) -> None:
+    if key.last_used_at is None or now - key.last_used_at > USED_EVERY:
+        ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
+
+
+def _authorise(secret: str, scope: str) -> ApiKey:
+    key = find_key(secret, now=timezone.now())
+    if key is None:
+        raise AuthenticationError(message="this API key is unknown or revoked")
+    if not key.allows(scope):
+        raise AuthorizationError(message=f"this API key has no scope {scope}")
+    return key
+
+
+class _Bearer(HttpBearer):
+    def __init__(self, scope: str) -> None:
+        super().__init__()
+        self.scope = scope
+
+    def authenticate(self, request: HttpRequest, token: str) -> ApiKey:
+        return _authorise(token, self.scope)
+
+
+class _Header(APIKeyHeader):
+    param_name = "X-API-Key"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__()
+        self.scope = scope
+
+    def authenticate(self, request: HttpRequest, key: str | None) -> ApiKey | None:
+        return _authorise(key, self.scope) if key else None
+
+
+def scope(name: Scope) -> list[HttpBearer | APIKeyHeader]:
+    """What an endpoint asks of its caller."""
+    return [_Bearer(name), _Header(name)]

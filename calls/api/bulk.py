@@ -1,0 +1,124 @@
+"""Many packets in one request: each is taken or rejected alone."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from ninja.errors import ValidationError
+from pydantic import TypeAdapter
+from pydantic import ValidationError as Invalid
+
+from calls.api.errors import fields
+from calls.api.schemas import BulkAccepted, BulkPacketIn, Rejected
+from calls.ingest.store import Arrival, Receipt
+
+MAX_PACKETS = 1000
+NDJSON = "application/x-ndjson"
+REQUEST_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["packets"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "packets": {
+                            "type": "array",
+                            "minItems": 1,
+                            "maxItems": MAX_PACKETS,
+                            "items": BulkPacketIn.model_json_schema(),
+                        }
+                    },
+                }
+            },
+            NDJSON: {"schema": {"type": "string", "description": "One packet a line."}},
+        },
+    }
+}
+_packet = TypeAdapter(BulkPacketIn)
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A line that is not JSON."""
+
+
+def envelope(body: bytes, content_type: str) -> list[Any]:
+    """The packets of a request as they came. Raises `ValidationError` for a broken envelope."""
+    if content_type.partition(";")[0].strip().lower() == NDJSON:
+        packets = [_line(line) for line in body.splitlines() if line.strip()]
+    else:
+        packets = _listed(_line(body))
+    if not 1 <= len(packets) <= MAX_PACKETS:
+        raise _broken("packets", f"expected 1 to {MAX_PACKETS} packets, got {len(packets)}")
+    return packets
+
+
+def sort_out(packets: list[Any]) -> tuple[list[int], list[Arrival], list[Rejected]]:
+    """The valid packets with their places in the request, and the rejected ones with the reason."""
+    places, arrivals, rejected = [], [], []
+    for index, raw in enumerate(packets):
+        try:
+            packet = _packet.validate_python(raw)
+        except Invalid as error:
+            rejected.append(_rejected(index, raw, _why(raw, error)))
+        else:
+            places.append(index)
+            arrivals.append(Arrival(**packet.model_dump()))
+    return places, arrivals, rejected
+
+
+def answer(places: list[int], receipts: list[Receipt], rejected: list[Rejected]) -> BulkAccepted:
+    refused = [
+        Rejected(index=place, call_id=r.call_id, sequence=r.sequence, detail=r.refused)
+        for place, r in zip(places, receipts, strict=True)
+        if r.refused
+    ]
+    stored = [r for r in receipts if not r.refused]
+    duplicates = sum(r.duplicate for r in stored)
+    return BulkAccepted(
+        accepted=len(stored) - duplicates,
+        duplicates=duplicates,
+        rejected=sorted([*rejected, *refused], key=lambda r: r.index),
+    )
+
+
+def _line(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return Broken()
+
+
+def _listed(body: Any) -> list[Any]:
+    if isinstance(body, Broken):
+        raise _broken("", "not valid JSON")
+    if not isinstance(body, dict) or not isinstance(body.get("packets"), list):
+        raise _broken("packets", "expected an object with a list of packets")
+    if unknown := body.keys() - {"packets"}:
+        raise _broken(sorted(unknown)[0][:50], "unknown field")
+    return list(body["packets"])
+
+
+def _broken(field: str, message: str) -> ValidationError:
+    return ValidationError([{"loc": ("body", "", field), "msg": message, "type": "envelope"}])
+
+
+def _rejected(index: int, raw: Any, detail: str) -> Rejected:
+    said = raw if isinstance(raw, dict) else {}
+    call_id, sequence = said.get("call_id"), said.get("sequence")
+    return Rejected(
+        index=index,
+        call_id=call_id[:128] if isinstance(call_id, str) and call_id.isprintable() else None,
+        sequence=sequence if type(sequence) is int and abs(sequence) < 2**63 else None,
+        detail=detail,
+    )
+
+
+def _why(raw: Any, error: Invalid) -> str:
+    if isinstance(raw, Broken):
+        return "not valid JSON"
+    found = fields([{**e, "loc": ("packet", *e["loc"])} for e in error.errors(include_url=False)])
+    return "; ".join(f"{f['field']}: {f['message']}" for f in found[:5])

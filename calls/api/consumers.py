@@ -1,0 +1,190 @@
+"""The sockets of the contract: a snapshot on subscribing, then each change as a whole state."""
+
+import asyncio
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from asgiref.sync import ThreadSensitiveContext
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+from django.db.models import Q
+from django.http.request import validate_host
+from django.utils import timezone
+from pydantic import ValidationError as Invalid
+
+from calls import events
+from calls.api.auth import find_key, secret_of
+from calls.api.schemas import ClientMessage
+from calls.models import Call
+from calls.models.access import Scope
+from calls.states import State
+
+UNKNOWN, FORBIDDEN = 4401, 4403
+HEARTBEAT = 30.0  # seconds
+SNAPSHOT = 200  # calls
+MAX_SUBSCRIPTIONS = 1000
+MAX_MESSAGE = 4096  # characters
+
+
+@dataclass(slots=True)
+class Subscriptions:
+    """What a client wants to hear of."""
+
+    everything: bool = False
+    named: set[tuple[str, str]] = field(default_factory=set)
+
+    def wants(self, change: dict[str, Any]) -> bool:
+        return self.everything or not self.named.isdisjoint(
+            {
+                ("call_id", change["update"]["call_id"]),
+                ("queue", change["queue"]),
+                ("agent", change["agent"]),
+            }
+        )
+
+    def add(self, message: ClientMessage) -> None:
+        if message.selector is None:
+            self.everything = True
+        else:
+            self.named.add(message.selector)
+
+    def remove(self, message: ClientMessage) -> None:
+        if message.selector is None:
+            self.everything = False
+            self.named.clear()
+        else:
+            self.named.discard(message.selector)
+
+
+class DashboardConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
+    """`/ws/dashboard`: sends what the client subscribes to."""
+
+    subscribed_from_the_start = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
+        # Without a context of its own, all sockets of a process would share one database thread.
+        async with ThreadSensitiveContext():
+            return await super().__call__(scope, receive, send)
+
+    async def connect(self) -> None:
+        self.subscriptions = Subscriptions()
+        self.beating: asyncio.Task[None] | None = None
+        await self.accept()
+        refusal = await refuse(self.scope)
+        if refusal:
+            await self.close(code=refusal)
+            return
+        # The group first, then the snapshot: a change between the two is told twice, not never.
+        await self.channel_layer.group_add(events.GROUP, self.channel_name)
+        self.beating = asyncio.create_task(self._beat())
+        if self.subscribed_from_the_start:
+            await self._subscribe(ClientMessage(action="subscribe"))
+
+    async def disconnect(self, code: int) -> None:
+        if self.beating:
+            self.beating.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.beating
+            await self.channel_layer.group_discard(events.GROUP, self.channel_name)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        try:
+            message = _parse(text_data)
+        except ValueError as error:
+            await self._tell({"type": "error", "detail": str(error)})
+            return
+        if message.action == "ping":
+            await self._tell({"type": "pong", "timestamp": _now()})
+        elif message.action == "unsubscribe":
+            self.subscriptions.remove(message)
+        else:
+            await self._subscribe(message)
+
+    async def calls_changed(self, event: dict[str, Any]) -> None:
+        updates = [c["update"] for c in event["calls"] if self.subscriptions.wants(c)]
+        if len(updates) == 1:
+            await self._tell(updates[0])
+        elif updates:
+            await self._tell({"type": "call_updates", "calls": updates})
+
+    async def _subscribe(self, message: ClientMessage) -> None:
+        if len(self.subscriptions.named) >= MAX_SUBSCRIPTIONS:
+            detail = f"at most {MAX_SUBSCRIPTIONS} subscriptions a socket; subscribe to all instead"
+            await self._tell({"type": "error", "detail": detail})
+            return
+        self.subscriptions.add(message)
+        await self._tell(await database_sync_to_async(snapshot)(message.selector))
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT)
+            await self._tell({"type": "heartbeat", "timestamp": _now()})
+
+    async def _tell(self, message: dict[str, Any]) -> None:
+        await self.send(text_data=json.dumps(message))
+
+
+class SupervisorConsumer(DashboardConsumer):
+    """`/ws/supervisor`: every call from the start."""
+
+    subscribed_from_the_start = True
+
+
+async def refuse(scope: Any) -> int | None:
+    """The code to close with: a key needs `read`, a session our own Origin and the right."""
+    secret = secret_of(scope["headers"])
+    if secret is not None:
+        key = await database_sync_to_async(find_key)(secret, now=timezone.now())
+        if key is None:
+            return UNKNOWN
+        return None if key.allows(Scope.READ) else FORBIDDEN
+    user = scope.get("user")
+    if user is None or not user.is_authenticated or not user.is_active:
+        return UNKNOWN
+    if not _from_our_pages(scope["headers"]):
+        return FORBIDDEN
+    allowed = await database_sync_to_async(user.has_perm)("calls.view_call")
+    return None if allowed else FORBIDDEN
+
+
+def _from_our_pages(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Browsers send a cookie from any page; only those of our own hosts may use it."""
+    given = dict(headers)
+    origin = urlsplit(given.get(b"origin", b"").decode("latin-1"))
+    host = given.get(b"host", b"").decode("latin-1")
+    same = origin.netloc.lower() == host.lower()
+    return same and validate_host((origin.hostname or "").lower(), settings.ALLOWED_HOSTS)
+
+
+def snapshot(selector: tuple[str, str] | None) -> dict[str, Any]:
+    """The newest calls that are not archived, as they are now."""
+    wanted = Q(**dict([selector])) if selector else ~Q(state=State.ARCHIVED)
+    calls = Call.objects.filter(wanted).select_related("result").newest_first()
+    newest = list(calls[: SNAPSHOT + 1])
+    states = (events.describe(call, now=timezone.now()) for call in newest[:SNAPSHOT])
+    return {
+        "type": "snapshot",
+        "calls": [state | {"previous": None} for state in states],
+        "truncated": len(newest) > SNAPSHOT,
+    }
+
+
+def _parse(text: str | None) -> ClientMessage:
+    if text is None:
+        raise ValueError("expected a text frame with a JSON object")
+    if len(text) > MAX_MESSAGE:
+        raise ValueError(f"a message has at most {MAX_MESSAGE} characters")
+    try:
+        return ClientMessage.model_validate_json(text)
+    except Invalid as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "message"
+        raise ValueError(f"{place}: {first['msg']}") from None
+
+
+def _now() -> str:
+    return timezone.now().isoformat().replace("+00:00", "Z")

@@ -1,0 +1,114 @@
+"""Every refusal as JSON, in words for the programmer who gets it."""
+
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.core.exceptions import RequestDataTooBig
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from ninja import NinjaAPI
+from ninja.errors import HttpError, ValidationError
+
+from calls.ai.jobs import RunRefused
+from calls.models import Call
+from calls.records.archive import ArchiveRefused
+from calls.states import IllegalMove
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER = "2"  # seconds
+
+
+def problem(status: int, detail: object, **headers: str) -> HttpResponse:
+    return JsonResponse({"detail": detail}, status=status, headers=headers)
+
+
+def fields(errors: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Which field, and why; without the input itself, which may be anything."""
+    return [
+        {
+            "field": ".".join(str(part) for part in _location(error)),
+            "message": error["msg"],
+            "type": error["type"],
+        }
+        for error in errors
+    ]
+
+
+def _location(error: dict[str, object]) -> tuple[object, ...]:
+    """Without the name of our own function's parameter, which means nothing outside."""
+    place = error["loc"]
+    parts = tuple(place) if isinstance(place, list | tuple) else (place,)
+    return (parts[0], *parts[2:]) if parts[:1] == ("body",) and len(parts) > 1 else parts
+
+
+def register(api: NinjaAPI) -> None:
+    """Maps what the rooms below raise to answers, in this one place."""
+
+    def handler(error: type[Exception], answer: Callable[[Any], HttpResponse]) -> None:
+        api.add_exception_handler(error, lambda _request, raised: answer(raised))
+
+    handler(ValidationError, lambda e: problem(422, fields(e.errors)))
+    handler(HttpError, _http_error)
+    handler(Call.DoesNotExist, lambda _: problem(404, "there is no call with this id"))
+    for refusal in (RunRefused, ArchiveRefused, IllegalMove):
+        handler(refusal, lambda e: problem(409, str(e)))
+    handler(RequestDataTooBig, lambda _: problem(413, "the body is too large"))
+    handler(OperationalError, _store_away)
+    handler(InterfaceError, _store_away)
+
+
+def _http_error(error: HttpError) -> HttpResponse:
+    if error.status_code == HTTPStatus.BAD_REQUEST:
+        return problem(422, [{"field": "body", "message": "not valid JSON", "type": "json"}])
+    return problem(error.status_code, error.message)
+
+
+def _store_away(error: Exception) -> HttpResponse:
+    """The sender still has what it sent and comes again."""
+    log.warning("the database cannot take a request: %s", str(error).splitlines()[0])
+    words = "the store cannot take this now; nothing was kept of it, send it again"
+    return problem(503, words, **{"Retry-After": RETRY_AFTER})
+
+
+class JsonErrors:
+    """Turns what Django itself answers under /v1 (404, 405, 400, 500) into the API's shape."""
+
+    sync_capable = async_capable = True
+
+    def __init__(self, get_response: Callable[..., object]) -> None:
+        self.get_response = get_response
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> object:
+        if self.is_async:
+            return self._later(request)
+        return _as_json(request, self.get_response(request))  # type: ignore[arg-type]
+
+    async def _later(self, request: HttpRequest) -> HttpResponseBase:
+        return _as_json(request, await self.get_response(request))  # type: ignore[misc]
+
+
+def _as_json(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    is_json = response.get("Content-Type", "").startswith("application/json")
+    if response.status_code < 400 or is_json or not request.path.startswith("/v1/"):
+        return response
+    answer = problem(response.status_code, WORDS.get(response.status_code, "refused"))
+    for name in ("Allow", "Retry-After"):
+        if response.has_header(name):
+            answer[name] = response[name]
+    return answer
+
+
+WORDS = {
+    400: "this request cannot be read",
+    404: "there is nothing at this address",
+    405: "this address does not take this method",
+    413: "the body is too large",
+    500: "something went wrong on our side; it has been logged",
+}

@@ -1,0 +1,170 @@
+"""The HTTP API: one endpoint a verb."""
+
+import time
+from typing import Annotated
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from ninja import Body, NinjaAPI, Path, Query, Schema, Status
+from ninja.errors import HttpError
+
+from calls import stats
+from calls.ai import jobs
+from calls.api import bulk, errors, listing
+from calls.api.auth import scope
+from calls.api.schemas import (
+    Accepted,
+    BulkAccepted,
+    CallDetail,
+    CallId,
+    CallIn,
+    CallOut,
+    CallsOut,
+    CallsQuery,
+    EndIn,
+    PacketIn,
+    Problem,
+    ResultOut,
+    StatsOut,
+    StatusOut,
+    TranscriptQuery,
+)
+from calls.ingest import ending, metadata
+from calls.ingest.store import Arrival, store
+from calls.models import ApiKey, Call
+from calls.models.access import Scope
+from calls.records import archive as records
+from calls.states import EndReason
+
+api = NinjaAPI(
+    title="Call centre",
+    version="1",
+    description="Packets of calls in; transcripts, sentiment and what happens meanwhile out.",
+    docs_url=None,
+    urls_namespace="v1",
+)
+errors.register(api)
+
+CallIdPath = Annotated[CallId, Path()]
+REFUSALS: dict[int, type[Schema]] = dict.fromkeys(
+    (401, 403, 404, 405, 409, 413, 422, 429, 503), Problem
+)
+
+
+def _or_refused(status: int, schema: type[Schema]) -> dict[int, type[Schema]]:
+    return {status: schema, **REFUSALS}
+
+
+def _actor(request: HttpRequest) -> str:
+    key = request.auth  # type: ignore[attr-defined]
+    assert isinstance(key, ApiKey)
+    return f"key {key}"
+
+
+@api.post("/call/stream/{call_id}", auth=scope(Scope.INGEST), response=_or_refused(202, Accepted))
+def stream(request: HttpRequest, call_id: CallIdPath, packet: PacketIn) -> Status[object]:
+    """Takes one packet; answers once it is durably stored."""
+    began, now = time.perf_counter(), timezone.now()
+    [receipt] = store([Arrival(call_id=call_id, **packet.model_dump())], now=now)
+    if receipt.refused:
+        raise HttpError(409, receipt.refused)
+    return Status(
+        202,
+        Accepted(
+            call_id=call_id,
+            sequence=packet.sequence,
+            message=receipt.message,
+            duplicate=receipt.duplicate,
+            next_sequence=receipt.next_sequence,
+            missing=receipt.missing,
+            received_at=now,
+            response_time_ms=round((time.perf_counter() - began) * 1000, 3),
+        ),
+    )
+
+
+@api.post(
+    "/packets",
+    auth=scope(Scope.INGEST),
+    response=_or_refused(202, BulkAccepted),
+    openapi_extra=bulk.REQUEST_BODY,
+)
+def packets(request: HttpRequest) -> Status[object]:
+    """Takes up to 1000 packets of any calls, each accepted or rejected alone."""
+    sent = bulk.envelope(request.body, request.content_type or "")
+    places, arrivals, rejected = bulk.sort_out(sent)
+    receipts = store(arrivals, now=timezone.now()) if arrivals else []
+    return Status(202, bulk.answer(places, receipts, rejected))
+
+
+@api.put("/call/{call_id}", auth=scope(Scope.INGEST), response=_or_refused(200, CallOut))
+def describe(request: HttpRequest, call_id: CallIdPath, call: CallIn) -> Call:
+    """What the PBX knows of a call; creates it when new. Fields left out stay as they are."""
+    said = call.model_dump(exclude_none=True)
+    media = said.pop("media", {})
+    return metadata.describe(call_id, said | media, now=timezone.now())
+
+
+@api.post("/call/{call_id}/end", auth=scope(Scope.INGEST), response=_or_refused(202, CallOut))
+def end(
+    request: HttpRequest, call_id: CallIdPath, body: Annotated[EndIn | None, Body()] = None
+) -> Status[object]:
+    """The caller hung up; the same answer again when repeated."""
+    words = (body and body.reason) or "hangup"
+    call = ending.end(
+        call_id,
+        reason=EndReason.HANGUP,
+        words=words,
+        now=timezone.now(),
+        actor=_actor(request),
+    )
+    return Status(202, call)
+
+
+@api.get("/call/{call_id}/status", auth=scope(Scope.READ), response=_or_refused(200, StatusOut))
+def status(request: HttpRequest, call_id: CallIdPath) -> Call:
+    return Call.objects.get(call_id=call_id)
+
+
+@api.get("/call/{call_id}", auth=scope(Scope.READ), response=_or_refused(200, CallDetail))
+def detail(request: HttpRequest, call_id: CallIdPath) -> Call:
+    """All that is known of a call."""
+    return Call.objects.select_related("result").get(call_id=call_id)
+
+
+@api.get("/call/{call_id}/transcript", auth=scope(Scope.READ), response=_or_refused(200, ResultOut))
+def transcript(
+    request: HttpRequest, call_id: CallIdPath, query: Annotated[TranscriptQuery, Query()]
+) -> object:
+    """The result; `format=text` gives the words alone."""
+    call = Call.objects.select_related("result").get(call_id=call_id)
+    if not call.has_ai_result:
+        raise HttpError(404, f"call {call_id} has no result yet: {call.ai_words or call.state}")
+    if query.format == "text":
+        return HttpResponse(call.result.transcript, content_type="text/plain; charset=utf-8")
+    return call.result
+
+
+@api.get("/calls", auth=scope(Scope.READ), response=_or_refused(200, CallsOut))
+def calls(request: HttpRequest, query: Annotated[CallsQuery, Query()]) -> object:
+    """The calls that fit the filters, newest first."""
+    page, cursor = listing.list_calls(query, now=timezone.now())
+    return {"calls": page, "next_cursor": cursor}
+
+
+@api.post("/call/{call_id}/reprocess", auth=scope(Scope.MANAGE), response=_or_refused(202, CallOut))
+def reprocess(request: HttpRequest, call_id: CallIdPath) -> Status[object]:
+    """Queues a new AI run; nothing new where one is queued already."""
+    return Status(202, jobs.reprocess(call_id, now=timezone.now(), actor=_actor(request)))
+
+
+@api.post("/call/{call_id}/archive", auth=scope(Scope.MANAGE), response=_or_refused(202, CallOut))
+def archive(request: HttpRequest, call_id: CallIdPath) -> Status[object]:
+    """Puts an ended call away; it takes no more packets and is not run again."""
+    return Status(202, records.archive(call_id, now=timezone.now(), actor=_actor(request)))
+
+
+@api.get("/stats", auth=scope(Scope.READ), response=_or_refused(200, StatsOut))
+def figures(request: HttpRequest) -> object:
+    """Figures of the whole system; AI attempts and failures are those of the last hour."""
+    return stats.figures(now=timezone.now())

@@ -1,0 +1,306 @@
+"""The shapes on the wire. What comes in is strict and bounded; unknown fields are refused."""
+
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from ninja import Schema
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+
+from calls.states import CALL_ID_PATTERN, Encoding, EndReason, Outcome, Sentiment, State
+
+MAX_SEQUENCE = 2**31 - 1
+MAX_TIMESTAMP = 253_402_300_800  # the year 10000
+MAX_METADATA = 16_384  # characters as JSON
+MAX_DEPTH = 8
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL keeps no NUL, and UTF-8 no lone surrogates."""
+    if "\0" in text:
+        raise ValueError("must not contain NUL")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("must not contain lone surrogates")
+    return text
+
+
+def _not_taken(call_id: str) -> str:
+    if call_id == "stream":
+        raise ValueError("the word 'stream' is taken by the address of the packet stream")
+    return call_id
+
+
+def _small(metadata: dict[str, Any]) -> dict[str, Any]:
+    _check_depth(metadata, MAX_DEPTH)
+    try:
+        text = json.dumps(metadata, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        raise ValueError("must not contain NaN or infinity") from None
+    if len(text) > MAX_METADATA:
+        raise ValueError(f"must not be longer than {MAX_METADATA} characters as JSON")
+    if "\\u0000" in text:
+        raise ValueError("must not contain NUL")
+    _storable(text)
+    return metadata
+
+
+def _check_depth(value: Any, depth: int) -> None:
+    if not depth:
+        raise ValueError(f"must not be nested deeper than {MAX_DEPTH} levels")
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for item in items:
+        _check_depth(item, depth - 1)
+
+
+CallId = Annotated[str, Field(max_length=128, pattern=CALL_ID_PATTERN), AfterValidator(_not_taken)]
+Sequence = Annotated[int, Field(strict=True, ge=0, le=MAX_SEQUENCE)]
+Words = Annotated[str, Field(max_length=200), AfterValidator(_storable)]
+
+
+class Strict(Schema):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class PacketIn(Strict):
+    sequence: Sequence
+    data: Annotated[str, Field(min_length=1, max_length=65_536), AfterValidator(_storable)]
+    timestamp: Annotated[float, Field(gt=0, lt=MAX_TIMESTAMP, allow_inf_nan=False)]
+    track: Literal["inbound", "outbound"] = "inbound"
+
+
+class BulkPacketIn(PacketIn):
+    call_id: CallId
+
+
+class MediaIn(Strict):
+    encoding: Literal["audio/x-mulaw", "audio/x-alaw", "audio/l16"] = "audio/x-mulaw"
+    sample_rate: Annotated[int, Field(strict=True, ge=8000, le=48_000)] = 8000
+
+
+class CallIn(Strict):
+    agent: Words | None = None
+    queue: Words | None = None
+    caller: Words | None = None
+    callee: Words | None = None
+    direction: Literal["inbound", "outbound"] | None = None
+    media: MediaIn | None = None
+    metadata: Annotated[dict[str, Any], AfterValidator(_small)] | None = None
+
+
+class EndIn(Strict):
+    reason: Words | None = None
+
+
+class Accepted(Schema):
+    status: Literal["accepted"] = "accepted"
+    call_id: str
+    sequence: int
+    message: str | None
+    duplicate: bool
+    next_sequence: int
+    missing: int
+    received_at: datetime
+    response_time_ms: float
+
+
+class Rejected(Schema):
+    index: int
+    call_id: str | None
+    sequence: int | None
+    detail: str
+
+
+class BulkAccepted(Schema):
+    accepted: int
+    duplicates: int
+    rejected: list[Rejected]
+
+
+class StatusOut(Schema):
+    call_id: str
+    state: State
+    last_sequence: int | None
+    packet_count: int
+    missing: int
+    duplicates: int
+    late: int
+    has_ai_result: bool
+    ai_outcome: Outcome
+    end_reason: EndReason | None
+    attempts: int
+    next_attempt_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    ended_at: datetime | None
+    processed_at: datetime | None
+    duration_s: float | None
+
+    @staticmethod
+    def resolve_end_reason(call: Any) -> str | None:
+        return call.end_reason or None
+
+    @staticmethod
+    def resolve_duration_s(call: Any) -> float | None:
+        return call.duration.total_seconds() if call.duration is not None else None
+
+
+class MediaOut(Schema):
+    encoding: Encoding
+    sample_rate: int
+
+
+class CallOut(StatusOut):
+    """A call in a list: its status and what the PBX said of it."""
+
+    agent: str
+    queue: str
+    caller: str
+    callee: str
+    direction: str
+    media: MediaOut
+    metadata: dict[str, Any]
+
+
+class MoveOut(Schema):
+    from_state: State
+    to_state: State
+    at: datetime
+    actor: str
+    reason: str
+
+
+class AttemptOut(Schema):
+    run: int
+    track: str
+    number: int
+    started_at: datetime
+    ended_at: datetime | None
+    took_s: float | None
+    status: int | None
+    kind: str
+    words: str
+    next_try_at: datetime | None
+
+    @staticmethod
+    def resolve_run(attempt: Any) -> int:
+        return int(attempt.job.run)
+
+
+class UtteranceOut(Schema):
+    track: str
+    start: float
+    end: float
+    text: str
+    sentiment: Sentiment
+    score: float
+    confidence: float | None
+
+
+class ResultOut(Schema):
+    transcript: str
+    sentiment: Sentiment
+    score: float
+    utterances: list[UtteranceOut]
+
+    @staticmethod
+    def resolve_utterances(result: Any) -> list[Any]:
+        return list(result.utterances.all())
+
+
+class CallDetail(CallOut):
+    missing_ranges: list[tuple[int, int]]
+    journal: list[MoveOut]
+    ai_attempts: list[AttemptOut]
+    result: ResultOut | None
+
+    @staticmethod
+    def resolve_missing_ranges(call: Any) -> list[tuple[int, int]]:
+        return list(call.missing_ranges())
+
+    @staticmethod
+    def resolve_journal(call: Any) -> list[Any]:
+        return list(call.moves.all())
+
+    @staticmethod
+    def resolve_ai_attempts(call: Any) -> list[Any]:
+        jobs = call.jobs.order_by("run").prefetch_related("attempts__job")
+        return [attempt for job in jobs for attempt in job.attempts.all()]
+
+    @staticmethod
+    def resolve_result(call: Any) -> Any:
+        return call.result if call.has_ai_result else None
+
+
+class CallsOut(Schema):
+    calls: list[CallOut]
+    next_cursor: str | None
+
+
+class AiStats(Schema):
+    backlog: int
+    oldest_due_s: float
+    attempts: int
+    failures: int
+    available: bool
+
+
+class StatsOut(Schema):
+    calls: dict[State, int]
+    packets_per_s: float
+    ai: AiStats
+
+
+class Problem(Schema):
+    detail: Any
+
+
+class ClientMessage(Strict):
+    """What a client says on a socket: about one call, one queue, one agent, or all calls."""
+
+    action: Literal["subscribe", "unsubscribe", "ping"]
+    call_id: CallId | None = None
+    queue: Words | None = None
+    agent: Words | None = None
+
+    @model_validator(mode="after")
+    def _one_selector(self) -> Self:
+        if sum(value is not None for value in (self.call_id, self.queue, self.agent)) > 1:
+            raise ValueError("name one of call_id, queue and agent, or none for all calls")
+        return self
+
+    @property
+    def selector(self) -> tuple[str, str] | None:
+        named = {"call_id": self.call_id, "queue": self.queue, "agent": self.agent}
+        return next(((name, value) for name, value in named.items() if value is not None), None)
+
+
+class TranscriptQuery(Strict):
+    model_config = ConfigDict(extra="forbid", strict=False)
+
+    format: Literal["json", "text"] = "json"
+
+
+class CallsQuery(Strict):
+    """Filters of the list; times are ISO 8601, durations are seconds."""
+
+    model_config = ConfigDict(extra="forbid", strict=False)
+
+    state: State | None = None
+    q: Words | None = None
+    agent: Words | None = None
+    queue: Words | None = None
+    sentiment: Sentiment | None = None
+    ai_outcome: Outcome | None = None
+    started_after: datetime | None = None
+    started_before: datetime | None = None
+    min_duration: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 50
+    cursor: Annotated[str, Field(max_length=40, pattern=r"^[0-9]{1,18}$")] | None = None
+
+    @model_validator(mode="after")
+    def _aware(self) -> Self:
+        for name in ("started_after", "started_before"):
+            moment = getattr(self, name)
+            if moment is not None and moment.tzinfo is None:
+                raise ValueError(f"{name} needs a time zone, such as a final Z")
+        return self

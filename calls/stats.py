@@ -1,0 +1,64 @@
+"""Figures of the whole system, from the database; the packet rate from the announcers' counters."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Min, Q
+
+from calls import events
+from calls.models import Attempt, Call, Job
+from calls.models.job import Verdict
+from calls.states import State
+
+FAULTS = (Verdict.TRANSIENT, Verdict.CONFIGURATION)
+OUTAGE_FAULTS = 5
+OUTAGE_WINDOW = timedelta(seconds=10)
+RECENT = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class AiFigures:
+    backlog: int
+    oldest_due_s: float
+    attempts: int
+    failures: int
+    available: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    calls: dict[str, int]
+    packets_per_s: float
+    ai: AiFigures
+
+
+def figures(*, now: datetime) -> Figures:
+    counted = dict(Call.objects.values_list("state").annotate(Count("pk")))
+    return Figures(
+        calls={state: counted.get(state, 0) for state in State.values},
+        packets_per_s=events.packets_per_second(now=now),
+        ai=ai_figures(now=now),
+    )
+
+
+def ai_figures(*, now: datetime) -> AiFigures:
+    """Attempts and failures are those of the last hour; ages are in seconds."""
+    recent = Attempt.objects.filter(started_at__gte=now - RECENT).aggregate(
+        all=Count("pk"), failed=Count("pk", filter=Q(kind__in=FAULTS))
+    )
+    oldest = Job.objects.due(now=now).order_by().aggregate(at=Min("due_at"))["at"]
+    return AiFigures(
+        backlog=Call.objects.waiting_for_outcome().count(),
+        oldest_due_s=round((now - oldest).total_seconds(), 3) if oldest else 0.0,
+        attempts=recent["all"],
+        failures=recent["failed"],
+        available=ai_available(now=now),
+    )
+
+
+def ai_available(*, now: datetime) -> bool:
+    """Not so after five faults and no success within ten seconds."""
+    kinds = Attempt.objects.filter(ended_at__gte=now - OUTAGE_WINDOW).values_list("kind", flat=True)
+    seen = list(kinds)
+    faults = sum(kind in FAULTS for kind in seen)
+    return faults < OUTAGE_FAULTS or Verdict.SUCCESS in seen
