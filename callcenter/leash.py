@@ -19,6 +19,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 BOUND = 5
@@ -100,10 +101,11 @@ def wrap(
 
     SIGTERM, SIGINT and the parent's end become `stop`, then SIGKILL after `BOUND` seconds.
     """
-    asked = threading.Event()
+    # Unlike an Event, a SimpleQueue may be put to by a handler that interrupts another.
+    asked: SimpleQueue[None] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked.set())
-    hold(asked.set)
+        signal.signal(number, lambda *_: asked.put(None))
+    hold(lambda: asked.put(None))
     child = subprocess.Popen(  # noqa: S603
         command, stdin=subprocess.DEVNULL, start_new_session=True, **popen
     )
@@ -112,8 +114,10 @@ def wrap(
     return code if code >= 0 else 128 - code
 
 
-def _end_when(asked: threading.Event, child: subprocess.Popen[bytes], stop: signal.Signals) -> None:
-    asked.wait()
+def _end_when(
+    asked: SimpleQueue[None], child: subprocess.Popen[bytes], stop: signal.Signals
+) -> None:
+    asked.get()
     child.send_signal(stop)
     try:
         child.wait(BOUND)

@@ -15,7 +15,8 @@ from redis import Redis
 from callcenter import embedded
 from callcenter.embedded.engines import NotReady, Urls, serving
 from callcenter.environment import BadSetting
-from tests.waiting import alive, until
+from callcenter.groups import alive
+from tests.waiting import until
 
 SERVES_AND_WAITS = """
 import pathlib, sys, time

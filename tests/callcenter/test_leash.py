@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from callcenter import leash
-from tests.waiting import group_members, until
+from callcenter.groups import members
+from tests.waiting import until
 
 LEASH = [sys.executable, "-m", "callcenter.leash"]
 LEAVES_A_NOTE = """
@@ -76,11 +77,11 @@ def test_sigkill_of_the_parent_ends_the_child(
     started.append(parent)
     until(lambda: ready(tmp_path), 10)
     group = int(until((tmp_path / "group").read_text, 5))
-    assert group_members(group)
+    assert members(group)
 
     parent.kill()
 
-    until(lambda: not group_members(group), 4, "the child is gone")
+    until(lambda: not members(group), 4, "the child is gone")
     assert (tmp_path / "note").read_text() == "SIGTERM"
 
 
@@ -90,11 +91,11 @@ def test_whoever_of_the_group_does_not_end_politely_is_killed(
     child = leash.spawn([*LEASH, *script(tmp_path, STUBBORN_CHILD)])
     started.append(child)
     until(lambda: ready(tmp_path), 10)
-    assert len(group_members(child.pid)) == 2
+    assert len(members(child.pid)) == 2
 
     child.communicate(timeout=4)
 
-    until(lambda: not group_members(child.pid), leash.BOUND + 3, "the stubborn one is gone")
+    until(lambda: not members(child.pid), leash.BOUND + 3, "the stubborn one is gone")
 
 
 def test_a_quick_leash_kills_at_once(
@@ -107,7 +108,7 @@ def test_a_quick_leash_kills_at_once(
     child.communicate(timeout=2)
 
     assert child.returncode == -signal.SIGKILL
-    until(lambda: not group_members(child.pid), 2, "the whole group is gone")
+    until(lambda: not members(child.pid), 2, "the whole group is gone")
 
 
 def test_a_module_may_spawn_processes_that_import_it_again(tmp_path: Path) -> None:

@@ -1,0 +1,67 @@
+"""The worker's dealings with the database: it wakes the sweep and reads what the sweep wrote.
+
+In a thread of its own, so that a database that hangs cannot keep the worker from stopping.
+"""
+
+import logging
+import threading
+import time
+from datetime import datetime
+
+from django.db import Error, connection
+from django.utils import timezone
+
+from calls import dispatch
+from calls.models import Heartbeat
+
+EVERY = 5.0  # seconds
+
+log = logging.getLogger(__name__)
+
+
+class Pulse(threading.Thread):
+    def __init__(self, worker: str) -> None:
+        super().__init__(name="pulse", daemon=True)
+        self.answers = False
+        """Whether the database answered when it was asked last."""
+        self.silence = 0.0
+        """Seconds without a new heartbeat, the database's own absence not counted."""
+        self._worker = worker
+        self._sweep: int | None = None
+        self._last: datetime | None = None
+        self._complained = False
+
+    def run(self) -> None:
+        before = time.monotonic()
+        while True:
+            self._beat(time.monotonic() - before)
+            before = time.monotonic()
+            time.sleep(EVERY)
+
+    def _beat(self, elapsed: float) -> None:
+        try:
+            at = self._ask()
+        except Error as error:
+            self._lost(error)
+            return
+        self._found()
+        # A query that hung for minutes says nothing about the workers in that time.
+        self.silence = 0.0 if at != self._last else self.silence + min(elapsed, 2 * EVERY)
+        self._last = at
+
+    def _ask(self) -> datetime | None:
+        self._sweep = dispatch.wake_sweep(now=timezone.now(), previous=self._sweep)
+        row = Heartbeat.objects.filter(worker=self._worker).first()
+        return row.at if row else None
+
+    def _lost(self, error: Error) -> None:
+        connection.close()
+        self.answers, self.silence = False, 0.0
+        if not self._complained:
+            log.warning("the database does not answer, waiting: %s", str(error).strip())
+        self._complained = True
+
+    def _found(self) -> None:
+        if self._complained:
+            log.info("the database answers")
+        self.answers, self._complained = True, False
