@@ -1,6 +1,6 @@
 """PostgreSQL and Redis for those who give no URL.
 
-Here: where they are to be found, the same in every terminal, and the secret kept beside them.
+Here: where they are to be found, the same in every terminal, and what is kept beside them.
 Nothing is started; `callcenter.embedded.engines` does that.
 """
 
@@ -43,6 +43,11 @@ def socket_dir(data_dir: Path) -> Path:
 
 def log_path(data_dir: Path, engine: str) -> Path:
     return data_dir / "log" / f"{engine}.log"
+
+
+def first_run_path(data_dir: Path) -> Path:
+    """What the first start created: accounts and an API key."""
+    return data_dir / "first-run.json"
 
 
 def secret_key(data_dir: Path) -> str:

