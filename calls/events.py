@@ -18,7 +18,7 @@ from typing import Any
 import redis
 from channels.layers import get_channel_layer
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from calls.models import Call
@@ -139,8 +139,12 @@ class Announcer:
                 _count(store, packets)
                 for start in range(0, len(waiting), BATCH):
                     _tell(loop, store, versions, waiting[start : start + BATCH])
-            except (redis.RedisError, OSError, TimeoutError, DatabaseError) as error:
+            except (redis.RedisError, OSError, DatabaseError) as error:
                 log.warning("%d changes were not announced: %s", len(waiting), error)
+            except Exception:
+                # The thread must live: readers would wait for ever for what nobody tells.
+                log.exception("%d changes were not announced", len(waiting))
+            finally:
                 connection.close()
 
     def _collect(self) -> tuple[list[int], int]:
@@ -164,7 +168,6 @@ def _count(store: Any, packets: int) -> None:
 
 def _tell(loop: asyncio.AbstractEventLoop, store: Any, versions: Any, batch: Sequence[int]) -> None:
     """Loads the calls as they are now and sends those whose version nobody announced yet."""
-    close_old_connections()
     now = timezone.now()
     calls = list(Call.objects.filter(pk__in=batch).select_related("result"))
     pipe = store.pipeline(transaction=False)
@@ -191,7 +194,7 @@ async def _send(message: dict[str, Any]) -> None:
             async with asyncio.timeout(SEND_TIMEOUT):
                 await layer.group_send(GROUP, message)
                 return
-        except (redis.RedisError, OSError, TimeoutError):
+        except (redis.RedisError, OSError):
             if last:
                 raise
 

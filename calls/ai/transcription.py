@@ -4,7 +4,6 @@ https://platform.openai.com/docs/api-reference/audio/createTranscription
 """
 
 import asyncio
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
+from pydantic_core import from_json
 
 from calls.ai.audio import Audio
 from calls.models.job import Verdict
@@ -138,8 +138,8 @@ def parse_retry_after(value: str | None, *, now: datetime) -> float | None:
 def _message(body: bytes) -> str:
     """What an error answer says in the OpenAI shape, short and printable."""
     try:
-        told = json.loads(body)["error"]["message"]
-    except (ValueError, TypeError, KeyError, RecursionError):
+        told = from_json(body)["error"]["message"]
+    except (ValueError, TypeError, KeyError):
         return ""
     return clean(told)[:200] if isinstance(told, str) else ""
 
@@ -151,14 +151,14 @@ def clean(text: str) -> str:
 
 def _segments(body: bytes, length: float) -> list[Segment]:
     try:
-        answer = json.loads(body)
+        answer = from_json(body)
         if not isinstance(answer["text"], str):
             raise TypeError
         rows = answer.get("segments")
         if not isinstance(rows, list):
             rows = [{"start": 0.0, "end": length, "text": answer["text"]}]
         segments = [_segment(row, length) for row in rows[:MAX_SEGMENTS]]
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         words = "the AI service sent something that is not a transcription"
         raise RequestFailed(Verdict.TRANSIENT, words, status=200) from None
     return sorted((s for s in segments if s.text), key=lambda segment: segment.start)

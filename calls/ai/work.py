@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from threading import Barrier
 from typing import ParamSpec, TypeVar
 
 import httpx
@@ -44,9 +45,15 @@ class Database:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     def close(self) -> None:
-        """Ends the threads; each closes its connection with itself."""
+        """Ends the threads, each with its connection; they wait for each other to get one task."""
+        together = Barrier(DATABASE_THREADS)
+
+        def leave() -> None:
+            together.wait()
+            connections.close_all()
+
         for _ in range(DATABASE_THREADS):
-            self._threads.submit(connections.close_all)
+            self._threads.submit(leave)
         self._threads.shutdown(wait=True)
 
 

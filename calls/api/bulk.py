@@ -1,12 +1,12 @@
 """Many packets in one request: each is taken or rejected alone."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from ninja.errors import ValidationError
 from pydantic import TypeAdapter
 from pydantic import ValidationError as Invalid
+from pydantic_core import from_json
 
 from calls.api.errors import fields
 from calls.api.schemas import BulkAccepted, BulkPacketIn, Rejected
@@ -87,8 +87,8 @@ def answer(places: list[int], receipts: list[Receipt], rejected: list[Rejected])
 
 def _line(line: bytes) -> Any:
     try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
+        return from_json(line)
+    except ValueError:
         return Broken()
 
 

@@ -1,12 +1,14 @@
 """The HTTP API: one endpoint a verb."""
 
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Body, NinjaAPI, Path, Query, Schema, Status
 from ninja.errors import HttpError
+from ninja.parser import Parser
+from pydantic_core import from_json
 
 from calls import stats
 from calls.ai import jobs
@@ -36,7 +38,17 @@ from calls.models.access import Scope
 from calls.records import archive as records
 from calls.states import EndReason
 
+
+class StrictParser(Parser):
+    """Bounded in depth, which the standard library's parser is not."""
+
+    def parse_body(self, request: HttpRequest) -> dict[str, Any]:
+        body: dict[str, Any] = from_json(request.body)
+        return body
+
+
 api = NinjaAPI(
+    parser=StrictParser(),
     title="Call centre",
     version="1",
     description="Packets of calls in; transcripts, sentiment and what happens meanwhile out.",
