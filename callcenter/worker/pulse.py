@@ -34,11 +34,12 @@ class Pulse(threading.Thread):
     def run(self) -> None:
         before = time.monotonic()
         while True:
-            self._beat(time.monotonic() - before)
+            self.beat(time.monotonic() - before)
             before = time.monotonic()
             time.sleep(EVERY)
 
-    def _beat(self, elapsed: float) -> None:
+    def beat(self, elapsed: float) -> None:
+        """One look at the database, `elapsed` seconds after the one before."""
         try:
             at = self._ask()
         except Error as error:

@@ -1,0 +1,71 @@
+"""The first accounts are made once, and never twice."""
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from django.contrib.auth import authenticate
+from django.contrib.auth.models import Group, User
+from django.utils import timezone
+
+from callcenter import first_run
+from calls.api.auth import find_key
+from calls.models import ApiKey
+
+pytestmark = pytest.mark.django_db
+
+NOW = timezone.now()
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    return tmp_path / "first-run.json"
+
+
+def test_the_file_holds_what_opens_the_doors(kept: Path) -> None:
+    assert first_run.ensure(kept, now=NOW) == ""
+    made = json.loads(kept.read_text())
+    admin, supervisor = authenticate(**made["admin"]), authenticate(**made["supervisor"])
+    key = find_key(made["api_key"], now=NOW)
+    assert isinstance(admin, User)
+    assert admin.is_superuser
+    assert isinstance(supervisor, User)
+    assert not supervisor.is_staff
+    assert list(supervisor.groups.all()) == [Group.objects.get(name=first_run.SUPERVISORS)]
+    assert key
+    assert (key.scopes, key.rate) == (["ingest", "manage", "read"], None)
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+def test_every_install_gets_its_own(kept: Path) -> None:
+    first_run.ensure(kept, now=NOW)
+    before = kept.read_text()
+    kept.unlink()
+    User.objects.all().delete()
+    first_run.ensure(kept, now=NOW)
+    values = [json.loads(text)["admin"]["password"] for text in (before, kept.read_text())]
+    assert values[0] != values[1]
+
+
+def test_a_second_start_changes_nothing(kept: Path) -> None:
+    first_run.ensure(kept, now=NOW)
+    before = kept.read_text(), kept.stat().st_mtime_ns
+    assert first_run.ensure(kept, now=NOW) == ""
+    assert (kept.read_text(), kept.stat().st_mtime_ns) == before
+    assert (User.objects.count(), ApiKey.objects.count()) == (2, 1)
+
+
+def test_a_lost_file_is_told_and_not_made_up(kept: Path) -> None:
+    first_run.ensure(kept, now=NOW)
+    kept.unlink()
+    assert "changepassword admin" in first_run.ensure(kept, now=NOW)
+    assert not kept.exists()
+    assert (User.objects.count(), ApiKey.objects.count()) == (2, 1)
+
+
+def test_a_start_that_ended_right_after_its_commit_is_finished_by_the_next(kept: Path) -> None:
+    first_run.ensure(kept, now=NOW)
+    kept.rename(kept.with_name(".first-run.json.new"))
+    assert first_run.ensure(kept, now=NOW) == ""
+    assert authenticate(**json.loads(kept.read_text())["admin"])
