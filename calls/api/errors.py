@@ -1,7 +1,7 @@
 """Every refusal as JSON, in words for the programmer who gets it."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -9,7 +9,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
-from ninja import NinjaAPI
+from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, ValidationError
 
 from calls.ai.jobs import RunRefused
@@ -36,6 +36,14 @@ def fields(errors: list[dict[str, object]]) -> list[dict[str, object]]:
         }
         for error in errors
     ]
+
+
+def refuse_unknown(given: Iterable[str], schema: type[Schema]) -> None:
+    """A filter that is not known would silently find too much."""
+    unknown = sorted(set(given) - schema.model_fields.keys())
+    if unknown:
+        place = ("query", unknown[0][:50])
+        raise ValidationError([{"loc": place, "msg": "unknown filter", "type": "extra_forbidden"}])
 
 
 def _location(error: dict[str, object]) -> tuple[object, ...]:

@@ -149,6 +149,7 @@ def transcript(
     request: HttpRequest, call_id: CallIdPath, query: Annotated[TranscriptQuery, Query()]
 ) -> object:
     """The result; `format=text` gives the words alone."""
+    errors.refuse_unknown(request.GET, TranscriptQuery)
     call = Call.objects.select_related("result").get(call_id=call_id)
     if not call.has_ai_result:
         raise HttpError(404, f"call {call_id} has no result yet: {call.ai_words or call.state}")
@@ -160,6 +161,7 @@ def transcript(
 @api.get("/calls", auth=scope(Scope.READ), response=_or_refused(200, CallsOut))
 def calls(request: HttpRequest, query: Annotated[CallsQuery, Query()]) -> object:
     """The calls that fit the filters, newest first."""
+    errors.refuse_unknown(request.GET, CallsQuery)
     page, cursor = listing.list_calls(query, now=timezone.now())
     return {"calls": page, "next_cursor": cursor}
 

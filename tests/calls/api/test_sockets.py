@@ -1,0 +1,252 @@
+"""The sockets of the contract, through the whole ASGI application and a real Redis."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.testing import WebsocketCommunicator
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from callcenter.asgi import application
+from calls.models import Call
+from tests.factories import api_key, call_in_progress, fresh_id, hang_up, send
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HOST = (b"host", b"localhost")
+ORIGIN = (b"origin", b"http://localhost")
+SOON = 3.0  # seconds
+
+in_database = sync_to_async
+
+
+async def connect(path: str, *headers: tuple[bytes, bytes]) -> WebsocketCommunicator:
+    socket = WebsocketCommunicator(application, path, headers=[HOST, *headers])
+    connected, _ = await socket.connect(timeout=SOON)
+    assert connected
+    return socket
+
+
+async def connect_with_key(path: str, *scopes: str) -> WebsocketCommunicator:
+    secret = await in_database(api_key)(*(scopes or ("read",)))
+    return await connect(path, (b"authorization", f"Bearer {secret}".encode()))
+
+
+async def close_code(socket: WebsocketCommunicator) -> int:
+    message = await socket.receive_output(timeout=SOON)
+    assert message["type"] == "websocket.close", message
+    return int(message["code"])
+
+
+async def tell(socket: WebsocketCommunicator, **message: object) -> None:
+    await socket.send_json_to(message)
+
+
+async def hear(socket: WebsocketCommunicator) -> dict[str, Any]:
+    message: dict[str, Any] = await socket.receive_json_from(timeout=SOON)
+    return message
+
+
+async def hear_until(
+    socket: WebsocketCommunicator, fits: Callable[[dict[str, Any]], bool]
+) -> dict[str, Any]:
+    """The first update that fits, alone or among several in one message."""
+    while True:
+        message = await hear(socket)
+        for update in message.get("calls", [message]):
+            if fits(update):
+                return dict(update)
+
+
+def session_cookie(*, permitted: bool, active: bool = True) -> tuple[bytes, bytes]:
+    user = User.objects.create_user(username=fresh_id(), is_active=True)
+    if permitted:
+        user.user_permissions.add(Permission.objects.get(codename="view_call"))
+    client = Client()
+    client.force_login(user)
+    if not active:
+        User.objects.filter(pk=user.pk).update(is_active=False)
+    return (b"cookie", f"sessionid={client.cookies['sessionid'].value}".encode())
+
+
+@pytest.fixture(params=["/ws/dashboard", "/ws/supervisor"])
+def path(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+async def test_nobody_is_refused_with_4401(path: str) -> None:
+    assert await close_code(await connect(path)) == 4401
+
+
+async def test_a_wrong_key_is_refused_with_4401(path: str) -> None:
+    wrong = (b"x-api-key", b"cc_abcdefgh_" + b"x" * 43)
+    assert await close_code(await connect(path, wrong)) == 4401
+
+
+async def test_a_key_without_read_is_refused_with_4403(path: str) -> None:
+    assert await close_code(await connect_with_key(path, "ingest", "manage")) == 4403
+
+
+async def test_a_key_in_the_url_is_not_looked_at(path: str) -> None:
+    secret = await in_database(api_key)("read")
+    assert await close_code(await connect(f"{path}?api_key={secret}&token={secret}")) == 4401
+
+
+async def test_a_user_without_the_permission_is_refused_with_4403(path: str) -> None:
+    cookie = await in_database(session_cookie)(permitted=False)
+    assert await close_code(await connect(path, cookie, ORIGIN)) == 4403
+
+
+async def test_a_disabled_user_is_refused_with_4401(path: str) -> None:
+    cookie = await in_database(session_cookie)(permitted=True, active=False)
+    assert await close_code(await connect(path, cookie, ORIGIN)) == 4401
+
+
+@pytest.mark.parametrize("origin", [b"http://evil.example", b"null", b"", b"http://localhost:99"])
+async def test_a_session_from_a_strange_page_is_refused_with_4403(path: str, origin: bytes) -> None:
+    cookie = await in_database(session_cookie)(permitted=True)
+    assert await close_code(await connect(path, cookie, (b"origin", origin))) == 4403
+
+
+async def test_a_supervisors_session_is_let_in() -> None:
+    cookie = await in_database(session_cookie)(permitted=True)
+    socket = await connect("/ws/supervisor", cookie, ORIGIN)
+    assert (await hear(socket))["type"] == "snapshot"
+    await socket.disconnect()
+
+
+async def test_a_wrong_address_is_closed_with_4404() -> None:
+    assert await close_code(await connect("/ws/nothing")) == 4404
+
+
+async def test_the_supervisors_socket_begins_with_a_snapshot() -> None:
+    call = await in_database(call_in_progress)(packets=2)
+    socket = await connect_with_key("/ws/supervisor")
+    snapshot = await hear(socket)
+    assert snapshot["truncated"] is False
+    [state] = snapshot["calls"]
+    assert state.pop("timestamp").endswith("Z")
+    assert state == {
+        "type": "call_update",
+        "call_id": call.call_id,
+        "state": "IN_PROGRESS",
+        "version": call.version,
+        "previous": None,
+        "packet_count": 2,
+        "last_sequence": 1,
+        "missing": 0,
+        "late": 0,
+        "ai": {
+            "outcome": "pending",
+            "attempts": 0,
+            "next_attempt_at": None,
+            "last_error": None,
+        },
+        "ai_result": None,
+    }
+    await socket.disconnect()
+
+
+async def test_an_update_follows_each_change_and_names_the_version_before() -> None:
+    call = await in_database(call_in_progress)()
+    socket = await connect_with_key("/ws/supervisor")
+    await hear(socket)
+    await in_database(send)(call.call_id, 9)
+    first = await hear_until(socket, lambda update: update["packet_count"] == 4)
+    await in_database(hang_up)(call, now=call.created_at)
+    second = await hear_until(socket, lambda update: update["state"] == "COMPLETED")
+    assert second["previous"] == first["version"] < second["version"]
+    assert (first["missing"], second["ai"]["outcome"]) == (6, "pending")
+    await socket.disconnect()
+
+
+async def test_the_dashboard_socket_is_silent_about_calls_not_subscribed_to() -> None:
+    wanted, other = fresh_id(), fresh_id()
+    socket = await connect_with_key("/ws/dashboard")
+    await tell(socket, action="subscribe", call_id=wanted)
+    assert await hear(socket) == {"type": "snapshot", "calls": [], "truncated": False}
+    await in_database(send)(other, 0)
+    await in_database(send)(wanted, 0)
+    assert (await hear(socket))["call_id"] == wanted
+    assert await socket.receive_nothing(timeout=0.6)
+    await socket.disconnect()
+
+
+@pytest.mark.parametrize("selector", ["queue", "agent"])
+async def test_a_queue_or_an_agent_can_be_subscribed_to(selector: str) -> None:
+    socket = await connect_with_key("/ws/dashboard")
+    await tell(socket, action="subscribe", **{selector: "north"})
+    await hear(socket)
+    call = await in_database(call_in_progress)()
+    await in_database(Call.objects.filter(pk=call.pk).update)(**{selector: "north"})
+    await in_database(send)(call.call_id, 7)
+    update = await hear_until(socket, lambda update: update["packet_count"] == 4)
+    assert update["call_id"] == call.call_id
+    await socket.disconnect()
+
+
+async def test_after_unsubscribing_there_is_silence() -> None:
+    call = await in_database(call_in_progress)()
+    socket = await connect_with_key("/ws/dashboard")
+    await tell(socket, action="subscribe", call_id=call.call_id)
+    await hear(socket)
+    await tell(socket, action="unsubscribe", call_id=call.call_id)
+    await tell(socket, action="ping")
+    assert (await hear_until(socket, lambda m: m["type"] == "pong"))["type"] == "pong"
+    await in_database(send)(call.call_id, 8)
+    assert await socket.receive_nothing(timeout=0.6)
+    await socket.disconnect()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("nonsense", "Invalid JSON"),
+        ('{"action":"dance"}', "action"),
+        ('{"action":"subscribe","call_id":"a b"}', "call_id"),
+        ('{"action":"subscribe","call_id":"a","queue":"b"}', "name one of"),
+        ('{"action":"subscribe","colour":"red"}', "colour"),
+        ('{"action":"subscribe","queue":"' + "x" * 5000 + '"}', "4096"),
+    ],
+)
+async def test_a_message_that_makes_no_sense_is_answered_with_why(text: str, words: str) -> None:
+    socket = await connect_with_key("/ws/dashboard")
+    await socket.send_to(text_data=text)
+    answer = await hear(socket)
+    assert answer["type"] == "error"
+    assert words in answer["detail"]
+    await socket.disconnect()
+
+
+async def test_ten_seconds_of_idleness_are_survived() -> None:
+    socket = await connect_with_key("/ws/supervisor")
+    await hear(socket)
+    # The layer's plain variant loses its consumers after 5 s; only time can show it.
+    await asyncio.sleep(10)
+    call = await in_database(call_in_progress)()
+    assert (await hear(socket))["call_id"] == call.call_id
+    await socket.disconnect()
+
+
+async def test_a_burst_of_packets_becomes_at_most_four_messages_a_second() -> None:
+    call_id = fresh_id()
+    socket = await connect_with_key("/ws/supervisor")
+    await hear(socket)
+    for sequence in range(50):
+        await in_database(send)(call_id, sequence)
+    heard = [await hear(socket)]
+    while heard[-1]["packet_count"] < 50:
+        heard.append(await hear(socket))
+    spent = await _seconds_between(heard[0], heard[-1])
+    assert len(heard) <= 2 + spent * 4
+    await socket.disconnect()
+
+
+async def _seconds_between(first: dict[str, Any], last: dict[str, Any]) -> float:
+    def parse(message: dict[str, Any]) -> Any:
+        return Call._meta.get_field("created_at").to_python(message["timestamp"])
+
+    return float((parse(last) - parse(first)).total_seconds())
