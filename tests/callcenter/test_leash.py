@@ -33,11 +33,13 @@ pathlib.Path(sys.argv[1], "ready").touch()
 time.sleep(60)
 """
 POOL = """
-import multiprocessing, pathlib, sys, time
+import multiprocessing, pathlib, sys
+def think(answer):
+    answer.put(6 * 7)
 if __name__ == "__main__":
     context = multiprocessing.get_context("spawn")
     answer = context.Queue()
-    context.Process(target=answer.put, args=(6 * 7,)).start()
+    context.Process(target=think, args=(answer,)).start()
     pathlib.Path(sys.argv[1], "ready").write_text(str(answer.get(timeout=20)))
 """
 PARENT = """

@@ -112,6 +112,7 @@ def test_sigterm_ends_it_within_fifteen_seconds(worker: Worker, patience: str) -
 
     assert worker.process.wait(15) == 0
     assert gone(group)
+    assert not worker.said("not waiting any longer")
     assert not list(worker.log.parent.glob("callcenter-worker-*"))
 
 
