@@ -46,15 +46,14 @@ def check_queue(queue: dict[str, Any]) -> None:
 
 class Watch:
     def __init__(self, home: Path) -> None:
-        self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._name = ""
         self._stop_file = home / "stop"
         self._environment = {
-            "CALLCENTER_WORKER": self._name,
             "CALLCENTER_WORKER_STOP": str(self._stop_file),
             "CALLCENTER_WORKER_SLOT": str(home / "slot"),
         }
         self._asked: SimpleQueue[int] = SimpleQueue()
-        self._pulse = Pulse(self._name)
+        self._pulse = Pulse()
         self._cluster: Cluster | None = None
         self._started = 0.0
         self._pause = 0.0
@@ -91,9 +90,11 @@ class Watch:
         return LOOK_AT_START_EVERY
 
     def _start(self) -> None:
-        self._cluster = Cluster(settings.BASE_DIR, settings.Q_WORKERS, self._environment)
+        self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        environment = self._environment | {"CALLCENTER_WORKER": self._name}
+        self._cluster = Cluster(settings.BASE_DIR, settings.Q_WORKERS, environment)
         self._started = time.monotonic()
-        self._pulse.silence = 0.0
+        self._pulse.follow(self._name)
         log.info("started the cluster (process %d) as %s", self._cluster.pid, self._name)
 
     def _check(self, cluster: Cluster) -> float:
@@ -110,6 +111,7 @@ class Watch:
     def _replace(self, cluster: Cluster, why: str) -> None:
         cluster.kill()
         self._cluster = None
+        self._pulse.mourn(self._name)
         now = time.monotonic()
         self._pause = 0.0 if cluster.whole else min(max(1.0, 2 * self._pause), LONGEST_PAUSE)
         self._not_before = now + self._pause

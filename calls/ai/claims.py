@@ -24,14 +24,14 @@ class LostClaim(Exception):
     """The lease ran out and somebody else may work on the job now: nothing may be stored."""
 
 
-def claim_due(limit: int, *, now: datetime) -> list[Claim]:
+def claim_due(limit: int, *, worker: str, now: datetime) -> list[Claim]:
     """Takes up to `limit` due jobs that nobody holds."""
     with transaction.atomic():
         jobs = list(Job.objects.due(now=now).select_for_update(skip_locked=True)[:limit])
         claims = [Claim(job.pk, job.call_id, uuid.uuid4()) for job in jobs]
         for job, claim in zip(jobs, claims, strict=True):
-            job.token, job.leased_until = claim.token, now + LEASE
-        Job.objects.bulk_update(jobs, ["token", "leased_until"])
+            job.token, job.leased_until, job.holder = claim.token, now + LEASE, worker
+        Job.objects.bulk_update(jobs, ["token", "leased_until", "holder"])
     return claims
 
 

@@ -94,7 +94,7 @@ class Driver:
     async def _loop(self) -> None:
         while not _stopping():
             room = self._width - len(self._working)
-            claims = await self._database(claim_due, room, now=timezone.now()) if room else []
+            claims = await self._claim(room) if room else []
             for claim in claims:
                 task = asyncio.create_task(work_on(claim, self._tools))
                 self._working[task] = claim
@@ -105,6 +105,10 @@ class Driver:
                 self._working, timeout=LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED
             )
         await self._stop()
+
+    async def _claim(self, room: int) -> list[Claim]:
+        worker = os.environ.get("CALLCENTER_WORKER", "")
+        return await self._database(claim_due, room, worker=worker, now=timezone.now())
 
     async def _stop(self) -> None:
         """Requests in flight get a moment to end; the rest is handed back."""

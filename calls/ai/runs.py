@@ -1,6 +1,7 @@
 """A run from its first attempt to its outcome, each step one short transaction under the claim."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,16 +12,17 @@ from calls import dispatch
 from calls.ai import attempts, sentiment
 from calls.ai.attempts import Progress
 from calls.ai.audio import Audio, Piece, assemble_tracks
-from calls.ai.claims import Claim, hold
+from calls.ai.claims import Claim, LostClaim, hold
 from calls.ai.jobs import queue_further_run
 from calls.ai.transcription import RequestFailed, Segment
 from calls.models import Attempt, Call, Job, Packet, Result, Utterance
-from calls.models.job import Verdict
+from calls.models.job import JobQuerySet, Verdict
 from calls.moves import change, move
 from calls.states import Outcome, State, Track
 
 ACTOR = "worker"
 MAX_ABANDONED = 5  # leases in a row whose worker died
+MAX_RESCUED = 500  # jobs at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,41 +130,41 @@ def hand_back(claim: Claim, *, now: datetime) -> None:
         release(call, job, due_at=now, now=now)
 
 
-def rescue_dead(*, now: datetime, limit: int = 100) -> int:
-    """Takes the jobs of dead workers back, due at once; how many."""
-    with transaction.atomic():
-        claims = [
-            Claim(job.pk, job.call_id, job.token)
-            for job in Job.objects.dead(now=now).order_by("leased_until")[:limit]
-            if job.token
-        ]
-    return sum(_rescue(claim, now=now) for claim in claims)
+def rescue_dead(*, now: datetime) -> int:
+    """Takes back the jobs whose lease ran out, due at once; how many."""
+    return _rescue(Job.objects.dead(now=now), now=now)
 
 
-def _rescue(claim: Claim, *, now: datetime) -> bool:
-    with transaction.atomic():
-        call = Call.objects.lockable().filter(pk=claim.call).first()
-        job = Job.objects.dead(now=now).filter(pk=claim.job).select_for_update().first()
-        if call is None or job is None:
-            return False
-        attempts.abandon(job, words="the worker died; asked again", now=now)
-        job.abandoned += 1
-        job.save(update_fields=["abandoned"])
-        if job.abandoned < MAX_ABANDONED:
-            release(call, job, due_at=now, now=now)
-            return True
+def rescue_from(worker: str, *, now: datetime) -> int:
+    """Takes back at once what a worker held of which somebody knows that it is dead; how many."""
+    return _rescue(Job.objects.held_by(worker), now=now)
+
+
+def _rescue(dead: JobQuerySet, *, now: datetime) -> int:
+    rescued = 0
+    for job in dead.order_by("leased_until")[:MAX_RESCUED]:
+        assert job.token
+        with suppress(LostClaim), transaction.atomic():
+            _take_back(*hold(Claim(job.pk, job.call_id, job.token)), now=now)
+            rescued += 1
+    return rescued
+
+
+def _take_back(call: Call, job: Job, *, now: datetime) -> None:
+    attempts.abandon(job, words="the worker died; asked again", now=now)
+    job.abandoned += 1
+    job.save(update_fields=["abandoned"])
+    if job.abandoned >= MAX_ABANDONED and call.state == State.PROCESSING_AI:
         words = f"{MAX_ABANDONED} workers in a row died over this call"
-        if call.state != State.PROCESSING_AI:
-            release(call, job, due_at=now, now=now)
-            return True
         _give_up(call, job, words, kind=Verdict.ABANDONED, now=now)
-        return True
+    else:
+        release(call, job, due_at=now, now=now)
 
 
 def release(call: Call, job: Job, *, due_at: datetime, now: datetime) -> None:
     """Gives up a held job until it is due; whoever is awake then takes it."""
-    job.token, job.leased_until, job.due_at = None, None, due_at
-    job.save(update_fields=["token", "leased_until", "due_at"])
+    job.token, job.leased_until, job.holder, job.due_at = None, None, "", due_at
+    job.save(update_fields=["token", "leased_until", "holder", "due_at"])
     dispatch.wake(at=due_at)
     change(call, now=now, next_attempt_at=due_at)
 
@@ -269,5 +271,6 @@ def _give_up(call: Call, job: Job, words: str, *, kind: str, now: datetime) -> N
 
 
 def _close(job: Job, outcome: Outcome, *, now: datetime) -> None:
-    job.finished_at, job.outcome, job.token, job.leased_until = now, outcome, None, None
-    job.save(update_fields=["finished_at", "outcome", "token", "leased_until"])
+    job.finished_at, job.outcome = now, outcome
+    job.token, job.leased_until, job.holder = None, None, ""
+    job.save(update_fields=["finished_at", "outcome", "token", "leased_until", "holder"])

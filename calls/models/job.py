@@ -31,6 +31,9 @@ class JobQuerySet(models.QuerySet["Job"]):
         """Open jobs whose lease ran out: their worker died."""
         return self.open().filter(leased_until__lt=now)
 
+    def held_by(self, worker: str) -> Self:
+        return self.open().filter(token__isnull=False, holder=worker)
+
 
 class Job(models.Model):
     """One run: open until it has an outcome, held under a lease by who has its token."""
@@ -50,6 +53,7 @@ class Job(models.Model):
     due_at = models.DateTimeField()
     leased_until = models.DateTimeField(null=True)
     token = models.UUIDField(null=True)
+    holder = models.CharField(max_length=200, blank=True, help_text="The worker with the token.")
     abandoned = models.PositiveSmallIntegerField(
         default=0, help_text="Leases in a row whose worker died."
     )

@@ -170,7 +170,7 @@ def test_a_refused_key_fails_no_call(service: AiService) -> None:
 
 def test_packets_that_overtake_the_end_are_in_the_result(service: AiService) -> None:
     call = spoken_call()
-    [claim] = claims.claim_due(1, now=timezone.now())
+    [claim] = claims.claim_due(1, worker="test", now=timezone.now())
     runs.begin(claim, now=timezone.now())
     recording = runs.read(claim)
     send(call.call_id, 5, now=timezone.now())
@@ -221,7 +221,7 @@ def test_reprocess_is_refused_where_the_state_forbids_it(state: State) -> None:
     if state != State.IN_PROGRESS:
         hang_up(call, now=timezone.now())
     if state == State.PROCESSING_AI:
-        [claim] = claims.claim_due(1, now=timezone.now())
+        [claim] = claims.claim_due(1, worker="test", now=timezone.now())
         runs.begin(claim, now=timezone.now())
     if state == State.ARCHIVED:
         Call.objects.filter(pk=call.pk).update(state=State.ARCHIVED)
@@ -232,14 +232,14 @@ def test_reprocess_is_refused_where_the_state_forbids_it(state: State) -> None:
 def test_a_job_is_claimed_by_one_only() -> None:
     ended_call(now=timezone.now() - timedelta(minutes=1))
     now = timezone.now()
-    assert len(claims.claim_due(9, now=now)) == 1
-    assert claims.claim_due(9, now=now) == []
+    assert len(claims.claim_due(9, worker="test", now=now)) == 1
+    assert claims.claim_due(9, worker="test", now=now) == []
 
 
 def test_a_lost_claim_stores_nothing(service: AiService) -> None:
     call = spoken_call()
     now = timezone.now()
-    [claim] = claims.claim_due(1, now=now)
+    [claim] = claims.claim_due(1, worker="test", now=now)
     runs.begin(claim, now=now)
     attempt = runs.start_attempt(claim, "inbound", packets=1, now=now)
     assert runs.rescue_dead(now=now + 2 * claims.LEASE) == 1
@@ -249,12 +249,21 @@ def test_a_lost_claim_stores_nothing(service: AiService) -> None:
     assert call.ai_outcome == Outcome.PENDING
 
 
+def test_the_jobs_of_a_worker_known_to_be_dead_are_due_at_once() -> None:
+    spoken_call()
+    now = timezone.now()
+    claims.claim_due(1, worker="test", now=now)
+    assert runs.rescue_from("another", now=now) == 0
+    assert runs.rescue_from("test", now=now) == 1
+    assert len(claims.claim_due(1, worker="test", now=now)) == 1
+
+
 def test_an_attempt_whose_worker_died_is_abandoned_and_spends_nothing(
     service: AiService,
 ) -> None:
     call = spoken_call(ago=timedelta(minutes=2))
     past = timezone.now() - timedelta(minutes=1)
-    [claim] = claims.claim_due(1, now=past)
+    [claim] = claims.claim_due(1, worker="test", now=past)
     runs.begin(claim, now=past)
     runs.start_attempt(claim, "inbound", packets=1, now=past)
     runs.rescue_dead(now=timezone.now())
@@ -268,7 +277,7 @@ def test_five_dead_workers_in_a_row_fail_the_call() -> None:
     now = timezone.now()
     for _ in range(5):
         now += 2 * claims.LEASE
-        [claim] = claims.claim_due(1, now=now)
+        [claim] = claims.claim_due(1, worker="test", now=now)
         runs.begin(claim, now=now)
         runs.start_attempt(claim, "inbound", packets=1, now=now)
         runs.rescue_dead(now=now + 2 * claims.LEASE)

@@ -1,0 +1,48 @@
+"""Pages that show and change nothing."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.options import BaseModelAdmin
+from django.db.models import Model
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+
+
+class ReadOnly(BaseModelAdmin[Any]):
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class ReadOnlyPages(ReadOnly, admin.ModelAdmin[Any]):
+    show_full_result_count = False
+    list_per_page = 50
+    actions = None
+
+
+class ReadOnlyRows(ReadOnly, admin.TabularInline[Any, Any]):
+    extra = 0
+    show_change_link = True
+
+
+def link(to: Model, words: str) -> SafeString:
+    """A link to the page of a row."""
+    meta = to._meta
+    address = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[to.pk])
+    return format_html('<a href="{}">{}</a>', address, words)
+
+
+def link_to_list(model: type[Model], words: str, **query: int) -> SafeString:
+    """A link to the rows that fit."""
+    meta = model._meta
+    address = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
+    return format_html('<a href="{}?{}">{}</a>', address, urlencode(query), words)

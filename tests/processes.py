@@ -1,0 +1,78 @@
+"""Real processes of the system on the database of the test under way."""
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from django.conf import settings
+from django.db import connection
+
+from callcenter import leash
+from callcenter.embedded.engines import Urls
+from tests.waiting import until
+
+WEB = [sys.executable, "-m", "callcenter.web"]
+WORKER = [sys.executable, "manage.py", "worker"]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(words: list[str], *, urls: Urls, home: Path, **environment: str) -> Iterator["Running"]:
+    """A process with these settings, ended with the block."""
+    process = Running(words, urls, home, environment)
+    try:
+        yield process
+    finally:
+        process.process.terminate()
+        process.process.communicate(timeout=20)
+
+
+@contextmanager
+def web(*, urls: Urls, home: Path, **environment: str) -> Iterator[str]:
+    """A web process that is ready to answer; its address."""
+    port = free_port()
+    with running(WEB, urls=urls, home=home, PORT=str(port), **environment) as process:
+        url = f"http://127.0.0.1:{port}"
+        until(lambda: _answers(f"{url}/health"), 30, f"an answer\n{process.said()}")
+        yield url
+
+
+class Running:
+    def __init__(
+        self, words: list[str], urls: Urls, home: Path, environment: dict[str, str]
+    ) -> None:
+        name = str(connection.settings_dict["NAME"])
+        surroundings = {
+            "DATABASE_URL": urls.database.replace("/callcenter?", f"/{name}?"),
+            "REDIS_URL": urls.redis,
+            "SECRET_KEY": settings.SECRET_KEY,
+            "TMPDIR": str(home),
+        }
+        self.log = home / f"{Path(words[-1]).name}.log"
+        with self.log.open("ab") as log:
+            self.process = leash.spawn(
+                words,
+                cwd=settings.BASE_DIR,
+                env=os.environ | surroundings | environment,
+                stdout=log,
+                stderr=log,
+            )
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
