@@ -6,6 +6,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.urls import path, re_path
 
 from calls.api.consumers import DashboardConsumer, SupervisorConsumer
+from dashboard.routing import routes as pages
 
 NOT_FOUND = 4404
 
@@ -21,5 +22,6 @@ class NoSuchSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
 routes: list[Any] = [
     path("ws/dashboard", DashboardConsumer.as_asgi()),
     path("ws/supervisor", SupervisorConsumer.as_asgi()),
+    *pages,
     re_path(r"", NoSuchSocket.as_asgi()),
 ]

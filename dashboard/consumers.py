@@ -1,0 +1,121 @@
+"""`/ws/board`: the socket of the pages.
+
+The address names the page: `?call=…`, else the board with its filters. Server: `{"n": number,
+"at": time, "parts": {id: markup}, "rows": {id: markup}, "order": [ids]}`, the last three only as
+far as they changed. Client: `{"ack": n}` once it has painted, without which nothing more comes.
+"""
+
+import asyncio
+import json
+import logging
+from contextlib import suppress
+from typing import Any
+
+from asgiref.sync import ThreadSensitiveContext
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import DatabaseError, InterfaceError
+from django.http import QueryDict
+from django.utils import timezone
+
+from calls import events
+from calls.api.auth import secret_of
+from calls.api.consumers import FORBIDDEN, UNKNOWN, refuse
+from calls.models import Call
+from dashboard import screens
+from dashboard.painting import Painting
+from dashboard.rights import SEE
+from dashboard.screens import Screen
+from dashboard.sessions import current_user
+from dashboard.upkeep import Upkeep
+from dashboard.zones import zone_of
+
+log = logging.getLogger(__name__)
+
+GONE, BROKEN, TRY_AGAIN = 4404, 1011, 1013
+MAX_MESSAGE = 100  # characters
+
+
+class Refused(Exception):
+    """The viewer may not see the page any more."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class BoardConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
+        # Without a context of its own, all sockets of a process would share one database thread.
+        async with ThreadSensitiveContext():
+            return await super().__call__(scope, receive, send)
+
+    async def connect(self) -> None:
+        self.upkeep: Upkeep | None = None
+        self.running: asyncio.Task[None] | None = None
+        await self.accept()
+        # Programs have sockets of their own: no key opens this one.
+        refusal = UNKNOWN if secret_of(self.scope["headers"]) else await refuse(self.scope)
+        if refusal:
+            await self.close(code=refusal)
+            return
+        # The group first, then the page: a change between the two is told.
+        await self.channel_layer.group_add(events.GROUP, self.channel_name)
+        in_thread = database_sync_to_async
+        self.upkeep = Upkeep(in_thread(self._admit), in_thread(_paint), self._tell)
+        self.running = asyncio.create_task(self._run(self.upkeep))
+
+    async def disconnect(self, code: int) -> None:
+        if self.running:
+            self.running.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.running
+            await self.channel_layer.group_discard(events.GROUP, self.channel_name)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        with suppress(ValueError, TypeError, KeyError):
+            number = json.loads((text_data or "")[:MAX_MESSAGE])["ack"]
+            if self.upkeep:
+                self.upkeep.acknowledge(number)
+
+    async def calls_changed(self, event: dict[str, Any]) -> None:
+        if self.upkeep:
+            self.upkeep.changed({change["update"]["call_id"] for change in event["calls"]})
+
+    async def _run(self, upkeep: Upkeep) -> None:
+        with suppress(OSError):  # the browser has left
+            await self.close(code=await self._end_of(upkeep))
+
+    async def _end_of(self, upkeep: Upkeep) -> int:
+        """Keeps the page up to date until that is not possible any more; the code to close with."""
+        try:
+            await upkeep.run()
+        except Refused as refused:
+            return refused.code
+        except Call.DoesNotExist:
+            return GONE
+        except (DatabaseError, InterfaceError, TimeoutError) as error:
+            log.warning("a page is told to come again: %s", error or "its browser does not read")
+            return TRY_AGAIN
+        except OSError:
+            raise
+        except Exception:
+            log.exception("a page could not be kept up to date")
+            return BROKEN
+
+    def _admit(self) -> Screen:
+        """The page asked for, if the login behind the socket still holds and still may see it."""
+        user = current_user(self.scope["session"].session_key)
+        if not user.is_authenticated:
+            raise Refused(UNKNOWN)
+        if not user.has_perm(SEE):
+            raise Refused(FORBIDDEN)
+        query = QueryDict(self.scope["query_string"])
+        return screens.wanted(query, user, zone_of(self.scope["cookies"]))
+
+    async def _tell(self, message: dict[str, Any]) -> None:
+        await self.send(text_data=json.dumps(message))
+
+
+def _paint(screen: Screen, since: float) -> Painting:
+    return screen.paint(now=timezone.now(), since=since)

@@ -1,0 +1,81 @@
+"""The pages that change live. First paint and socket ask the same screen for the same pieces."""
+
+from collections.abc import Set
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from django.contrib.auth.models import AnonymousUser, PermissionsMixin
+from django.http import QueryDict
+from django.template.loader import render_to_string
+
+from dashboard import board, call_page
+from dashboard.filters import Filters
+from dashboard.painting import Painting
+from dashboard.rights import Rights
+from dashboard.shared import Shared
+
+TILES_AGE = 1.0  # seconds
+
+paintings = Shared(size=256)
+tiles = Shared(size=32)
+
+
+class Screen(Protocol):
+    def concerned_by(self, call_ids: Set[str]) -> bool:
+        """Whether a change of these calls may change the page."""
+
+    def paint(self, *, now: datetime, since: float) -> Painting:
+        """The page as it was at `since` (`time.monotonic`) or later.
+
+        Raises `Call.DoesNotExist` where there is nothing to show any more.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class BoardScreen:
+    filters: Filters
+    zone: ZoneInfo
+
+    def concerned_by(self, call_ids: Set[str]) -> bool:
+        return True
+
+    def paint(self, *, now: datetime, since: float) -> Painting:
+        return paintings.get(self, lambda: self._paint(now=now, since=since), since=since)
+
+    def _paint(self, *, now: datetime, since: float) -> Painting:
+        figures = tiles.get(
+            self.zone, lambda: board.tiles(self.zone, now=now), since=since - TILES_AGE
+        )
+        page = board.page(self.filters)
+        return Painting(
+            parts={
+                "tiles": render_to_string("dashboard/_tiles.html", {"tiles": figures}),
+                "pager": render_to_string("dashboard/_pager.html", {"page": page}),
+            },
+            rows={row.element: board.render_row(row) for row in page.rows},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CallScreen:
+    call_id: str
+    rights: Rights
+
+    def concerned_by(self, call_ids: Set[str]) -> bool:
+        return self.call_id in call_ids
+
+    def paint(self, *, now: datetime, since: float) -> Painting:
+        return paintings.get(self, lambda: self._paint(since), since=since)
+
+    def _paint(self, since: float) -> Painting:
+        return Painting(parts=call_page.sections(self.call_id, self.rights, since=since))
+
+
+def wanted(query: QueryDict, user: PermissionsMixin | AnonymousUser, zone: ZoneInfo) -> Screen:
+    """The page that a socket's address asks for: `?call=…`, else the board with its filters."""
+    call_id = query.get("call")
+    if call_id is not None:
+        return CallScreen(call_id, Rights.of(user))
+    return BoardScreen(Filters.read(query), zone)

@@ -1,0 +1,128 @@
+/* Keeps the page as the server has it: over its socket, by fetching it again where there is none.
+
+   htmx and its ws extension were weighed: it comes back after neither code 1000 nor 1001, waits up
+   to a minute between tries, and cannot say how old the page is. */
+
+import { rememberZone, setServerTime, tick, wallClock } from "./clocks.js";
+import { adopt, paint } from "./paint.js";
+
+const FINAL = {
+  4401: "signed out: reload to sign in",
+  4403: "you may not see this any more",
+  4404: "this is not there any more",
+};
+const HEARD_WITHIN = 25_000; // the server says something every ten seconds
+const OPEN_WITHIN = 8_000;
+const PATIENCE = 3_000; // without the socket, before polling and being called stale
+const POLL_EVERY = 5_000;
+const [TRY_FIRST, TRY_LAST] = [500, 8_000];
+
+const address = document.body.dataset.socket;
+const badge = document.getElementById("link");
+let socket, opening, retry, polling, ended;
+let failures = 0;
+let heardAt = Date.now(); // when the page was last known to be as the server has it
+let source = "none"; // what it was heard from
+
+function connect() {
+  clearTimeout(retry);
+  socket = new WebSocket(new URL(address, location.href).href.replace(/^http/, "ws"));
+  socket.onmessage = ({ data }) => receive(JSON.parse(data));
+  socket.onclose = ({ code }) => lose(code);
+  opening = setTimeout(() => lose(), OPEN_WITHIN);
+}
+
+function receive(message) {
+  clearTimeout(opening);
+  failures = 0;
+  setServerTime(message.at);
+  paint(message);
+  heard("socket");
+  socket.send(JSON.stringify({ ack: message.n }));
+}
+
+/* A dead line may never be closed: it is left behind, not waited for. */
+function lose(code) {
+  clearTimeout(opening);
+  if (socket) {
+    socket.onmessage = socket.onclose = null;
+    socket.close();
+    socket = null;
+  }
+  if (source === "socket") source = "none";
+  if (FINAL[code]) return finish(FINAL[code]);
+  const pause = Math.min(TRY_FIRST * 2 ** failures++, TRY_LAST);
+  retry = setTimeout(connect, pause * (0.75 + Math.random() / 2));
+  show();
+}
+
+async function poll() {
+  if (ended || polling || source === "socket") return;
+  polling = true;
+  try {
+    const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(POLL_EVERY) });
+    if (answer.redirected) return finish(FINAL[4401]);
+    if (answer.status === 403 || answer.status === 404) return finish(FINAL[4000 + answer.status]);
+    if (!answer.ok) throw new Error(answer.statusText);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (source === "socket" || !page.body.dataset.now) return;
+    setServerTime(page.body.dataset.now);
+    adopt(page);
+    heard("poll");
+  } catch {
+    source = source === "poll" ? "none" : source;
+  } finally {
+    polling = false;
+    show();
+  }
+}
+
+function heard(from) {
+  source = from;
+  heardAt = Date.now();
+  show();
+}
+
+function finish(words) {
+  ended = words;
+  clearTimeout(retry);
+  show();
+}
+
+function standing() {
+  if (ended) return ["ended", ended];
+  if (source === "socket") return ["live", "live"];
+  if (source === "poll") return ["polling", `every ${POLL_EVERY / 1000} s`];
+  if (Date.now() - heardAt < PATIENCE) return ["reconnecting", "reconnecting"];
+  return ["stale", `stale since ${wallClock(heardAt)}`];
+}
+
+function show() {
+  const [state, words] = standing();
+  badge.dataset.link = state;
+  if (badge.textContent !== words) badge.textContent = words; // else it is read out again
+}
+
+function watch() {
+  tick();
+  const silent = Date.now() - heardAt;
+  if (source === "socket" && silent > HEARD_WITHIN) lose();
+  if (source !== "socket" && silent > PATIENCE && (source === "none" || silent > POLL_EVERY)) poll();
+  show();
+}
+
+function comeBack() {
+  if (!ended && source !== "socket") {
+    failures = 0;
+    lose();
+    connect();
+  }
+}
+
+setServerTime(document.body.dataset.now);
+rememberZone();
+connect();
+watch();
+setInterval(watch, 1000);
+addEventListener("online", comeBack);
+addEventListener("pageshow", ({ persisted }) => persisted && comeBack());

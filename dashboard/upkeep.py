@@ -1,0 +1,87 @@
+"""Keeps what one browser shows equal to the database.
+
+Announcements only wake it up. What is sent is the difference between the page as the browser has
+it and the page as it is now, so an announcement lost, doubled or overtaken costs no more than
+`REFRESH` seconds, and a new socket is told everything. One message is under way at a time: a
+browser that does not read is sent nothing, and all at once when it reads again.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Set
+from contextlib import suppress
+from typing import Any, Never
+
+from django.utils import timezone
+
+from dashboard.painting import BLANK, Painting, difference
+from dashboard.screens import Screen
+
+PAUSE = 0.25  # seconds between messages at least
+REFRESH = 2.0  # seconds between looks at the database at most
+HEARTBEAT = 10.0  # seconds between messages at most
+READ_WITHIN = 60.0  # seconds from a message to its acknowledgement
+TRUSTED_FOR = 30.0  # seconds until the viewer's login and rights are read again
+
+
+class Upkeep:
+    """`admit` answers the screen to show, or raises; `paint` paints it as it was at a moment
+    (`time.monotonic`) or later; `tell` sends one message.
+    """
+
+    def __init__(
+        self,
+        admit: Callable[[], Awaitable[Screen]],
+        paint: Callable[[Screen, float], Awaitable[Painting]],
+        tell: Callable[[dict[str, Any]], Awaitable[None]],
+    ) -> None:
+        self._admit, self._paint, self._tell = admit, paint, tell
+        self._screen: Screen | None = None
+        self._held, self._number = BLANK, 0
+        self._news, self._read = asyncio.Event(), asyncio.Event()
+        self._news_at = time.monotonic()
+        self._admitted_at = self._told_at = float("-inf")
+
+    def changed(self, call_ids: Set[str]) -> None:
+        """Some calls have changed."""
+        if self._screen is None or self._screen.concerned_by(call_ids):
+            self._news_at = time.monotonic()
+            self._news.set()
+
+    def acknowledge(self, number: int) -> None:
+        """The browser has painted a message."""
+        if number == self._number:
+            self._read.set()
+
+    async def run(self) -> Never:
+        """Until cancelled, or until `admit`, the screen or the browser fails."""
+        while True:
+            screen = await self._admitted()
+            await self._look(screen)
+            await asyncio.sleep(PAUSE)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), REFRESH - PAUSE)
+
+    async def _admitted(self) -> Screen:
+        if self._screen is None or time.monotonic() - self._admitted_at > TRUSTED_FOR:
+            self._screen = await self._admit()
+            self._admitted_at = time.monotonic()
+        return self._screen
+
+    async def _look(self, screen: Screen) -> None:
+        self._news.clear()
+        # Without news, what another socket saw half a refresh ago is good enough.
+        since = max(self._news_at, time.monotonic() - REFRESH / 2)
+        painting = await self._paint(screen, since)
+        changes = difference(self._held, painting)
+        if changes or time.monotonic() - self._told_at > HEARTBEAT:
+            await self._send(changes)
+            self._held = painting
+
+    async def _send(self, changes: dict[str, Any]) -> None:
+        self._number += 1
+        self._read.clear()
+        async with asyncio.timeout(READ_WITHIN):
+            await self._tell({"n": self._number, "at": timezone.now().isoformat(), **changes})
+            await self._read.wait()
+        self._told_at = time.monotonic()
