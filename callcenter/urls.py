@@ -1,10 +1,12 @@
 """The addresses of everything that is not a socket."""
 
 from django.contrib import admin
-from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import path, re_path
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path, re_path
+from django.views.decorators.csrf import csrf_exempt
 
 from callcenter.health import health
+from calls.api.errors import WORDS, problem
 from calls.api.routes import api
 
 
@@ -13,14 +15,16 @@ def docs(request: HttpRequest) -> HttpResponse:
     return api.docs.render_page(request, api)
 
 
+@csrf_exempt
 def nothing(request: HttpRequest) -> HttpResponse:
-    raise Http404
+    return problem(404, WORDS[404])
 
 
 urlpatterns = [
     path("v1/", api.urls),
-    re_path(r"^v1(/.*)?$", nothing),
+    re_path(r"^v1(?:/.*)?$", nothing),
     path("docs", docs, name="docs"),
     path("health", health, name="health"),
     path("admin/", admin.site.urls),
+    path("", include("dashboard.urls")),
 ]
