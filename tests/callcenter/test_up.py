@@ -17,7 +17,7 @@ import pytest
 from django.conf import settings
 
 from callcenter import embedded, leash
-from callcenter.groups import alive
+from callcenter.groups import alive, members
 from tests.waiting import until
 
 pytestmark = pytest.mark.processes
@@ -112,7 +112,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def first(home: Path) -> Iterator[System]:
     """The first start; it stands for the tests that leave it running."""
-    system = System(home)
+    system = System(home, web_processes=2)
     yield system.wait()
     system.end()
 
@@ -167,9 +167,8 @@ def test_a_port_in_use_is_named_with_its_setting(first: System, tmp_path: Path) 
 def test_a_program_that_dies_is_started_again(first: System, program: str) -> None:
     before = first.one(program)
     os.kill(before, signal.SIGKILL)
-    until(lambda: not alive(before), 5)
+    until(lambda: not members(before), 5, "the end of all that it left behind")
     until(lambda: any(program in words for words in first.processes().values()), 15)
-    assert first.one(program) != before
     until(first.healthy, 20, f"health after the end of {program}\n{first.said()}")
 
 
