@@ -18,17 +18,12 @@ from django.conf import settings
 
 from callcenter import embedded, leash
 from callcenter.groups import alive, members
+from tests.processes import free_port
 from tests.waiting import until
 
 pytestmark = pytest.mark.processes
 
 RUNNING = "The call centre is running"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class System:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -10,15 +9,14 @@ from pathlib import Path
 import psutil
 import pytest
 from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 
-from callcenter import leash
 from callcenter.embedded.engines import Urls
 from callcenter.environment import BadSetting
 from callcenter.groups import alive, members
 from callcenter.worker.watch import check_queue
 from calls.models import Heartbeat
+from tests.processes import WORKER, Running, running
 from tests.waiting import until
 
 pytestmark = pytest.mark.processes
@@ -27,100 +25,74 @@ pytestmark = pytest.mark.processes
 ROLES = {"main": 0, "sentinel": 1, "worker": 3, "monitor": 5, "pusher": 6}
 
 
-class Worker:
-    """A `worker` process on the test database and what belongs to it."""
+def cluster(worker: Running) -> list[int]:
+    """The processes of the whole cluster, the main one first; none until it is whole."""
+    found = psutil.Process(worker.process.pid).children()
+    group = sorted(members(found[0].pid)) if found else []
+    return group if len(group) == settings.Q_WORKERS + 4 else []
 
-    def __init__(self, urls: Urls, home: Path) -> None:
-        environment = os.environ | {
-            "DATABASE_URL": urls.database.replace(
-                "/callcenter?", f"/{connection.settings_dict['NAME']}?"
-            ),
-            "REDIS_URL": urls.redis,
-            "SECRET_KEY": settings.SECRET_KEY,
-            "TMPDIR": str(home),
-        }
-        self.log = home / "log"
-        with self.log.open("wb") as log:
-            self.process = leash.spawn(
-                [sys.executable, "manage.py", "worker"],
-                cwd=settings.BASE_DIR,
-                env=environment,
-                stdout=log,
-                stderr=log,
-            )
 
-    def cluster(self) -> list[int]:
-        """The processes of the whole cluster, the main one first."""
-        found = psutil.Process(self.process.pid).children()
-        group = sorted(members(found[0].pid)) if found else []
-        return group if len(group) == settings.Q_WORKERS + 4 else []
+def count(worker: Running, words: str) -> int:
+    """How often they stand in its log."""
+    return worker.said().count(words)
 
-    def said(self, words: str) -> int:
-        """How often, in its log."""
-        return self.log.read_text().count(words)
 
-    def beats_within(self, seconds: float) -> None:
-        since = timezone.now()
-        until(
-            lambda: Heartbeat.objects.filter(at__gt=since).exists(),
-            seconds,
-            f"a heartbeat\n{self.log.read_text()}",
-        )
+def beats_within(worker: Running, seconds: float) -> None:
+    since = timezone.now()
+    until(Heartbeat.objects.filter(at__gt=since).exists, seconds, f"a heartbeat\n{worker.said()}")
 
 
 @pytest.fixture
-def worker(engines: Urls, transactional_db: None, tmp_path: Path) -> Iterator[Worker]:
-    started = Worker(engines, tmp_path)
-    yield started
-    started.process.terminate()
-    started.process.communicate(timeout=20)
+def worker(engines: Urls, transactional_db: None, tmp_path: Path) -> Iterator[Running]:
+    with running(WORKER, urls=engines, home=tmp_path) as started:
+        yield started
 
 
-def test_the_death_of_any_process_is_survived(worker: Worker) -> None:
+def test_the_death_of_any_process_is_survived(worker: Running) -> None:
     for deaths, (role, place) in enumerate(ROLES.items()):
         until(partial(lives_again, worker, deaths), 20, f"a cluster before the {role} is killed")
-        group = worker.cluster()
+        group = cluster(worker)
 
         os.kill(group[place], signal.SIGKILL)
 
         until(partial(gone, group), 5, f"the end of all without the {role}")
-        worker.beats_within(20)
-    assert worker.said("starting the cluster again") == len(ROLES)
+        beats_within(worker, 20)
+    assert count(worker, "starting the cluster again") == len(ROLES)
 
 
-def lives_again(worker: Worker, deaths: int) -> bool:
-    return worker.said("the cluster is whole") == deaths + 1
+def lives_again(worker: Running, deaths: int) -> bool:
+    return count(worker, "the cluster is whole") == deaths + 1
 
 
 def gone(processes: list[int]) -> bool:
     return not any(map(alive, processes))
 
 
-def test_sigkill_of_the_worker_leaves_no_process(worker: Worker) -> None:
-    group = until(worker.cluster, 20)
+def test_sigkill_of_the_worker_leaves_no_process(worker: Running) -> None:
+    group = until(partial(cluster, worker), 20)
     worker.process.kill()
     until(partial(gone, group), 10, "the cluster is gone")
 
 
 @pytest.mark.parametrize("patience", ["started", "settled"])
-def test_sigterm_ends_it_within_fifteen_seconds(worker: Worker, patience: str) -> None:
-    group = until(worker.cluster, 20)
+def test_sigterm_ends_it_within_fifteen_seconds(worker: Running, patience: str) -> None:
+    group = until(partial(cluster, worker), 20)
     if patience == "settled":
-        worker.beats_within(20)
+        beats_within(worker, 20)
 
     worker.process.terminate()
 
     assert worker.process.wait(15) == 0
     assert gone(group)
-    assert not worker.said("not waiting any longer")
+    assert not count(worker, "not waiting any longer")
     assert not list(worker.log.parent.glob("callcenter-worker-*"))
 
 
-def test_a_second_signal_ends_a_cluster_that_does_not_listen(worker: Worker) -> None:
-    group = until(worker.cluster, 20)
+def test_a_second_signal_ends_a_cluster_that_does_not_listen(worker: Running) -> None:
+    group = until(partial(cluster, worker), 20)
     os.kill(group[0], signal.SIGSTOP)
     worker.process.terminate()
-    until(lambda: worker.said("stopping"), 5)
+    until(lambda: count(worker, "stopping"), 5)
 
     worker.process.send_signal(signal.SIGINT)
 
