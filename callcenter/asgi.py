@@ -14,10 +14,11 @@ http = get_asgi_application()
 
 # Consumers need the models, which get_asgi_application() loads.
 from callcenter import sockets  # noqa: E402
+from callcenter.lane import Doors, IngestLane  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": BodyLimit(http),
+        "http": BodyLimit(Doors(IngestLane(), http)),
         "websocket": AuthMiddlewareStack(URLRouter(sockets.routes)),
     }
 )

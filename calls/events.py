@@ -60,6 +60,11 @@ def packets_per_second(*, now: datetime) -> float:
         return 0.0
 
 
+def settle(*, within: float = 5.0) -> None:
+    """Waits until what this process committed so far has been told, at most so many seconds."""
+    _announcer.settle(within=within)
+
+
 def describe(call: Call, *, now: datetime) -> dict[str, Any]:
     """The whole state of a call as the sockets tell it, without `previous`."""
     result = call.result if call.has_ai_result else None
@@ -105,7 +110,7 @@ class Announcer:
         self._waiting: dict[int, None] = {}
         self._packets = 0
         self._wake = threading.Condition()
-        self._closing = False
+        self._closing = self._telling = False
         self._told_at = 0.0
         self._thread: threading.Thread | None = None
 
@@ -118,16 +123,20 @@ class Announcer:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
                 self._thread.start()
-            self._wake.notify()
+            self._wake.notify_all()
+
+    def settle(self, *, within: float) -> None:
+        """Waits up to so many seconds until all that was committed so far has been told."""
+        if self._process == os.getpid():
+            with self._wake:
+                self._wake.wait_for(lambda: not (self._waiting or self._telling), timeout=within)
 
     def close(self) -> None:
         """Tells what is still waiting, so that a short command does not end unheard."""
-        if self._process != os.getpid() or self._thread is None:
-            return
         with self._wake:
             self._closing = True
-            self._wake.notify()
-        self._thread.join(timeout=2)
+            self._wake.notify_all()
+        self.settle(within=2)
 
     def _run(self) -> None:
         loop = asyncio.new_event_loop()
@@ -146,6 +155,7 @@ class Announcer:
                 log.exception("%d changes were not announced", len(waiting))
             finally:
                 connection.close()
+                self._told()
 
     def _collect(self) -> tuple[list[int], int]:
         """Waits for changes, and for the pause since the last ones."""
@@ -156,8 +166,14 @@ class Announcer:
             waiting, packets = list(self._waiting), self._packets
             self._waiting.clear()
             self._packets = 0
-            self._told_at = time.monotonic()
+            self._telling = True
             return waiting, packets
+
+    def _told(self) -> None:
+        with self._wake:
+            self._telling = False
+            self._told_at = time.monotonic()
+            self._wake.notify_all()
 
 
 def _count(store: Any, packets: int) -> None:

@@ -6,6 +6,13 @@ import pytest
 from django.conf import settings
 
 from callcenter.embedded.engines import Urls, serving
+from calls import events
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown() -> None:
+    """The tables are emptied after a test; who still reads them would be in the way."""
+    events.settle()
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,8 @@ from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, ValidationError
 
 from calls.ai.jobs import RunRefused
+from calls.api.rates import RateExceeded
+from calls.ingest.batching import Busy
 from calls.models import Call
 from calls.records.archive import ArchiveRefused
 from calls.states import IllegalMove
@@ -61,10 +63,12 @@ def register(api: NinjaAPI) -> None:
 
     handler(ValidationError, lambda e: problem(422, fields(e.errors)))
     handler(HttpError, _http_error)
+    handler(RateExceeded, _too_fast)
     handler(Call.DoesNotExist, lambda _: problem(404, "there is no call with this id"))
     for refusal in (RunRefused, ArchiveRefused, IllegalMove):
         handler(refusal, lambda e: problem(409, str(e)))
     handler(RequestDataTooBig, lambda _: problem(413, "the body is too large"))
+    handler(Busy, _store_away)
     handler(OperationalError, _store_away)
     handler(InterfaceError, _store_away)
 
@@ -75,9 +79,13 @@ def _http_error(error: HttpError) -> HttpResponse:
     return problem(error.status_code, error.message)
 
 
+def _too_fast(error: RateExceeded) -> HttpResponse:
+    return problem(429, error.message, **{"Retry-After": str(error.retry_after)})
+
+
 def _store_away(error: Exception) -> HttpResponse:
     """The sender still has what it sent and comes again."""
-    log.warning("the database cannot take a request: %s", str(error).splitlines()[0])
+    log.warning("a request was put off: %s", str(error).splitlines()[0])
     words = "the store cannot take this now; nothing was kept of it, send it again"
     return problem(503, words, **{"Retry-After": RETRY_AFTER})
 

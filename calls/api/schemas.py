@@ -99,7 +99,7 @@ class Accepted(Schema):
     duplicate: bool
     next_sequence: int
     missing: int
-    received_at: datetime
+    received_at: datetime | None
     response_time_ms: float
 
 

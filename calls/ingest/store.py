@@ -35,6 +35,7 @@ class Receipt:
     late: bool = False
     next_sequence: int = 0
     missing: int = 0
+    received_at: datetime | None = None
     message: str | None = None
     refused: str | None = None
 
@@ -107,7 +108,7 @@ def _store_locked(
     tallies = {name: _Tally(call, call.missing) for name, call in calls.items()}
     welcome = [a for a in arrivals if calls[a.call_id].state != State.ARCHIVED]
     new = _insert(welcome, calls, now=now)
-    receipts = [_receive(arrival, tallies[arrival.call_id], new) for arrival in arrivals]
+    receipts = [_receive(arrival, tallies[arrival.call_id], new, now) for arrival in arrivals]
     _update([tally for tally in tallies.values() if tally.stored or tally.duplicates], now=now)
     for tally in tallies.values():
         _warn(tally)
@@ -135,7 +136,7 @@ def _insert(
         return set(cursor.fetchall())
 
 
-def _receive(arrival: Arrival, tally: _Tally, new: set[tuple[int, int]]) -> Receipt:
+def _receive(arrival: Arrival, tally: _Tally, new: set[tuple[int, int]], now: datetime) -> Receipt:
     """Counts one packet into its call and says so; each key is new once."""
     call = tally.call
     if call.state == State.ARCHIVED:
@@ -156,6 +157,7 @@ def _receive(arrival: Arrival, tally: _Tally, new: set[tuple[int, int]]) -> Rece
         late=late,
         next_sequence=(call.last_sequence or 0) + 1,
         missing=call.missing,
+        received_at=now,
         message=_message(duplicate=duplicate, late=late),
     )
 

@@ -8,7 +8,7 @@ from django.test import Client
 from calls.models import Packet
 from tests.factories import SPEECHLESS, api_key, fresh_id
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture

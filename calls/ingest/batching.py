@@ -1,0 +1,163 @@
+"""Group commit: requests that wait together are stored in one transaction.
+
+One thread a process owns the connection and stores whatever waits; each request hears of its own
+packets after the commit. While one batch is committed the next one gathers, so that a batch grows
+with the load and nobody waits for a timer.
+"""
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.utils import timezone
+
+from calls.ingest.store import Arrival, Receipt, store
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+BATCH = 1000  # packets a transaction
+MAX_WAITING = 20_000  # packets
+MAX_WAITING_SIZE = 64 * 1024 * 1024  # characters of their data
+PATIENCE = 0.9  # seconds that a request waits at most
+
+
+class Busy(Exception):
+    """The store cannot take it now: the database is away or slow, or too much waits already."""
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """A request: packets to store, or other work for the thread that owns the connection."""
+
+    future: asyncio.Future[Any]
+    arrivals: Sequence[Arrival] = ()
+    work: Callable[[], Any] | None = None
+    size: int = 0
+
+    @property
+    def abandoned(self) -> bool:
+        return self.future.done()
+
+
+class Writer:
+    """The queue in front of the store, bounded, and the thread that empties it."""
+
+    def __init__(self) -> None:
+        self._queue: deque[_Waiter] = deque()
+        self._packets = 0
+        self._size = 0
+        self._ready = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    async def store(self, arrivals: Sequence[Arrival]) -> list[Receipt]:
+        """Stores packets and answers after their commit. Raises `Busy`.
+
+        After `Busy` some may be stored all the same: the sender sends again and is told of doubles.
+        """
+        size = sum(len(arrival.data) for arrival in arrivals)
+        future = asyncio.get_running_loop().create_future()
+        return cast(list[Receipt], await self._wait(_Waiter(future, arrivals, size=size)))
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """Runs a short query on the thread's connection. Raises `Busy`."""
+        future = asyncio.get_running_loop().create_future()
+        return cast(Result, await self._wait(_Waiter(future, work=work)))
+
+    async def _wait(self, waiter: _Waiter) -> Any:
+        with self._ready:
+            if self._packets >= MAX_WAITING or self._size >= MAX_WAITING_SIZE:
+                raise Busy(f"{self._packets} packets wait already")
+            self._queue.append(waiter)
+            self._packets += len(waiter.arrivals)
+            self._size += waiter.size
+            self._start()
+            self._ready.notify()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await waiter.future
+        except TimeoutError:
+            raise Busy(f"the database did not answer within {PATIENCE} s") from None
+
+    def _start(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            batch = self._take()
+            outcomes = [(waiter, _attempt(waiter.work)) for waiter in batch if waiter.work]
+            outcomes += _store([waiter for waiter in batch if not waiter.work])
+            _answer(outcomes)
+
+    def _take(self) -> list[_Waiter]:
+        """Waits for work; what nobody waits for any more is dropped unseen."""
+        batch: list[_Waiter] = []
+        packets = 0
+        with self._ready:
+            self._ready.wait_for(lambda: self._queue)
+            while self._queue and packets < BATCH:
+                waiter = self._queue.popleft()
+                self._packets -= len(waiter.arrivals)
+                self._size -= waiter.size
+                if not waiter.abandoned:
+                    batch.append(waiter)
+                    packets += len(waiter.arrivals)
+        return batch
+
+
+def _attempt(work: Callable[[], Any]) -> Any:
+    """What the work returns, or why it failed."""
+    try:
+        connection.close_if_unusable_or_obsolete()
+        return work()
+    except (OperationalError, InterfaceError) as error:
+        connection.close()
+        return Busy(f"the database is away: {str(error).splitlines()[0]}")
+    except Exception as error:
+        return error
+
+
+def _store(waiters: Sequence[_Waiter]) -> list[tuple[_Waiter, Any]]:
+    """One transaction for all; where the database refuses it, one each, so that one harms none."""
+    if not waiters:
+        return []
+    arrivals = [arrival for waiter in waiters for arrival in waiter.arrivals]
+    outcome = _attempt(lambda: store(arrivals, now=timezone.now()))
+    if isinstance(outcome, DatabaseError) and len(waiters) > 1:
+        log.warning("a batch was refused, storing each of %d alone: %s", len(waiters), outcome)
+        return [pair for waiter in waiters for pair in _store([waiter])]
+    if isinstance(outcome, Exception):
+        return [(waiter, outcome) for waiter in waiters]
+    receipts = iter(outcome)
+    return [(waiter, [next(receipts) for _ in waiter.arrivals]) for waiter in waiters]
+
+
+def _answer(outcomes: Sequence[tuple[_Waiter, Any]]) -> None:
+    """Wakes each event loop once, however many of its requests are answered."""
+    loops: dict[asyncio.AbstractEventLoop, list[tuple[_Waiter, Any]]] = {}
+    for waiter, outcome in outcomes:
+        loops.setdefault(waiter.future.get_loop(), []).append((waiter, outcome))
+    for loop, theirs in loops.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_resolve, theirs)
+
+
+def _resolve(outcomes: Sequence[tuple[_Waiter, Any]]) -> None:
+    for waiter, outcome in outcomes:
+        if waiter.future.done():
+            continue
+        if isinstance(outcome, Exception):
+            waiter.future.set_exception(outcome)
+        else:
+            waiter.future.set_result(outcome)
+
+
+writer = Writer()
