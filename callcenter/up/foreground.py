@@ -3,9 +3,12 @@
 import contextlib
 import io
 import os
+import shlex
 import signal
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from supervisor import events
 from supervisor.medusa.asyncore_25 import ExitNow
 from supervisor.options import ServerOptions
@@ -13,7 +16,7 @@ from supervisor.process import Subprocess
 from supervisor.states import ProcessStates, SupervisorStates
 from supervisor.supervisord import Supervisor
 
-from callcenter.up.programs import Program
+from callcenter.up.programs import Program, configuration
 from callcenter.up.terminal import Terminal
 
 LONGEST_PAUSE = 10
@@ -21,11 +24,21 @@ LONGEST_PAUSE = 10
 FOR_EVER = 10**9
 
 
-def run(configuration: str, programs: list[Program], terminal: Terminal, parent: int | None) -> str:
+def run(
+    programs: list[Program], logs: Path, pidfile: Path, terminal: Terminal, parent: int | None
+) -> str:
     """Until SIGINT, SIGTERM or SIGHUP, or a failed start: then why, in words."""
     options = ServerOptions()
-    options.configfile = io.StringIO(configuration)
-    options.realize(args=[], progname="up", doc="")
+    options.configfile = io.StringIO(configuration(programs))
+    places = ["-l", str(logs / "supervisord.log"), "-q", str(logs), "-j", str(pidfile)]
+    options.realize(args=places, progname="up", doc="")
+    commands = {program.name: program for program in programs}
+    for group in options.process_group_configs:
+        for process in group.process_configs:
+            program = commands[process.name]
+            process.command = shlex.join(program.command)
+            process.directory = str(settings.BASE_DIR)
+            process.stdout_logfile = program.log and str(program.log)
     foreground = Foreground(options, programs, terminal, parent)
     with contextlib.suppress(ExitNow):
         foreground.main()

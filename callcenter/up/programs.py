@@ -1,6 +1,5 @@
 """What `up` runs, in which order, as supervisord's configuration."""
 
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,16 +19,12 @@ nodaemon = true
 silent = true
 nocleanup = true
 identifier = callcenter
-logfile = {logs}/supervisord.log
 logfile_maxbytes = 1MB
 logfile_backups = 1
-pidfile = {pidfile}
-childlogdir = {logs}
 """
 PROGRAM = """
 [program:{name}]
-command = {command}
-directory = {directory}
+command = set later
 autostart = {autostart}
 autorestart = {autorestart}
 startsecs = {startsecs}
@@ -38,7 +33,7 @@ stopwaitsecs = {stopwaitsecs}
 killasgroup = true
 redirect_stderr = true
 stdout_events_enabled = {shown}
-stdout_logfile = {log}
+stdout_logfile = NONE
 stdout_logfile_maxbytes = 5MB
 stdout_logfile_backups = 1
 """
@@ -82,12 +77,14 @@ def programs(*, demo: bool) -> list[Program]:
     return found
 
 
-def configuration(found: list[Program], pidfile: Path) -> str:
-    """The services stop side by side, and the engines after the last of them."""
-    logs = log_path(settings.DATA_DIR, "any").parent
+def configuration(found: list[Program]) -> str:
+    """All but paths, which this format would change: it expands "%" and cuts at " #".
+
+    The services stop side by side, and the engines after the last of them.
+    """
     engines = [one.name for one in found if one.is_engine]
     others = [one.name for one in found if not one.is_engine]
-    parts = [SUPERVISORD.format(logs=_safe(logs), pidfile=_safe(pidfile)), *map(_section, found)]
+    parts = [SUPERVISORD, *map(_section, found)]
     for name, members, priority in (("engines", engines, 1), ("services", others, 2)):
         if members:
             parts.append(GROUP.format(name=name, programs=",".join(members), priority=priority))
@@ -97,15 +94,12 @@ def configuration(found: list[Program], pidfile: Path) -> str:
 def _section(program: Program) -> str:
     return PROGRAM.format(
         name=program.name,
-        command=_safe(shlex.join(program.command)),
-        directory=_safe(settings.BASE_DIR),
         autostart=program.stage == 0,
         autorestart=not program.once,
         startsecs=0 if program.once else 2,
         startretries=0 if program.once else 2,
         stopwaitsecs=LONGEST_STOP,
         shown=not program.is_engine,
-        log=_safe(program.log) if program.log else "NONE",
     )
 
 
@@ -115,8 +109,3 @@ def _manage(*words: str) -> list[str]:
 
 def _engine_log(engine: str) -> Path:
     return log_path(settings.DATA_DIR, engine)
-
-
-def _safe(value: object) -> str:
-    """supervisord expands percent signs."""
-    return str(value).replace("%", "%%")

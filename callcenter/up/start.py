@@ -14,7 +14,7 @@ from callcenter.embedded import log_path
 from callcenter.embedded.engines import wanted
 from callcenter.embedded.orphans import clear
 from callcenter.up import foreground
-from callcenter.up.programs import configuration, programs
+from callcenter.up.programs import programs
 from callcenter.up.terminal import Terminal
 
 # What a killed `up` started needs a moment to end.
@@ -25,7 +25,8 @@ def up(*, demo: bool, with_parent: bool) -> None:
     """Run until asked to stop. `with_parent`: end when the process that started this one does."""
     parent = os.getppid() if with_parent else None
     pidfile = settings.DATA_DIR / "up.pid"
-    log_path(settings.DATA_DIR, "any").parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    logs = log_path(settings.DATA_DIR, "any").parent
+    logs.mkdir(mode=0o700, parents=True, exist_ok=True)
     claim(settings.DATA_DIR / "up.lock", pidfile)
     check_ports(PATIENCE if pidfile.exists() else 0.0)
     for engine in wanted(settings.DATABASE_URL, settings.REDIS_URL):
@@ -37,7 +38,7 @@ def up(*, demo: bool, with_parent: bool) -> None:
     found = programs(demo=demo)
     terminal = Terminal()
     terminal.say("starting; the first start takes a little longer")
-    failure = foreground.run(configuration(found, pidfile), found, terminal, parent)
+    failure = foreground.run(found, logs, pidfile, terminal, parent)
     if failure:
         raise CommandError(failure)
     terminal.say("stopped")

@@ -101,7 +101,7 @@ class System:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("up") / "data"
+    return tmp_path_factory.mktemp("up") / "data 100% #1"
 
 
 @pytest.fixture(scope="module")
