@@ -95,7 +95,7 @@ MIDDLEWARE = [
     "calls.api.errors.JsonErrors",
     "django.middleware.security.SecurityMiddleware",
     "callcenter.csp.ContentSecurityPolicy",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "callcenter.static_files.StaticFiles",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
