@@ -1,0 +1,261 @@
+"""The page of a call as it is first painted, and what can be done on it."""
+
+import time
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils.html import escape
+from pytest_django import DjangoAssertNumQueries
+
+from calls.ai.jobs import reprocess
+from calls.ingest import ending, metadata
+from calls.models import Call, Job, Move
+from calls.states import EndReason
+from dashboard import call_page
+from dashboard.rights import Rights
+from tests.dashboard.outcomes import (
+    OVERLOADED,
+    REFUSED,
+    ask,
+    begin_run,
+    conclude,
+    finish_run,
+    said,
+    transcribed_call,
+)
+from tests.dashboard.people import signed_in, user_with
+from tests.factories import NOW, call_in_progress, ended_call, fresh_id, hang_up, send
+
+pytestmark = pytest.mark.django_db
+
+EVERYTHING = Rights(reprocess=True, archive=True)
+
+
+@pytest.fixture
+def client() -> Client:
+    return signed_in("view_call", "reprocess_call", "archive_call")
+
+
+def page(client: Client, call: Call) -> str:
+    answer = client.get(f"/calls/{call.call_id}/")
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def section(name: str, call: Call, rights: Rights = EVERYTHING) -> str:
+    return call_page.sections(call.call_id, rights, since=time.monotonic())[name]
+
+
+def after(client: Client, action: str, call: Call) -> str:
+    """What the page says when the action has been asked for."""
+    return client.post(f"/calls/{call.call_id}/{action}", follow=True).content.decode()
+
+
+def test_an_unknown_call_is_not_found_in_words(client: Client) -> None:
+    answer = client.get("/calls/nobody-called/")
+    assert answer.status_code == 404
+    assert "There is no call with the id nobody-called." in answer.content.decode()
+    assert "dashboard/style.css" in answer.content.decode()
+
+
+def test_an_unknown_address_is_not_found_in_words() -> None:
+    answer = Client().get("/no/such/page")
+    assert answer.status_code == 404
+    assert "There is nothing at this address." in answer.content.decode()
+
+
+@pytest.mark.parametrize("path", ["/calls/any/", "/calls/any/reprocess", "/calls/any/archive"])
+def test_nobody_is_sent_to_the_login(path: str) -> None:
+    answer = Client().get(path) if path.endswith("/") else Client().post(path)
+    assert answer.status_code == 302
+    assert answer["Location"].startswith("/login/?next=")
+
+
+def test_without_the_permission_the_page_says_so() -> None:
+    assert signed_in().get(f"/calls/{call_in_progress().call_id}/").status_code == 403
+
+
+def test_a_call_id_may_hold_all_that_is_allowed(client: Client) -> None:
+    send("+49.30_9018:20@pbx-1", 0)
+    assert "+49.30_9018:20@pbx-1" in page(client, Call.objects.get())
+
+
+def test_the_transcript_says_who_spoke_when_and_how() -> None:
+    call = call_in_progress(packets=1)
+    send(call.call_id, 1, track="outbound")
+    claim = begin_run(hang_up(call, now=NOW))
+    ask(claim, "inbound", said("hello", "this is terrible"))
+    ask(claim, "outbound", said("how can I help"))
+    shown = section("transcript", conclude(claim))
+    assert shown.index("hello") < shown.index("how can I help") < shown.index("this is terrible")
+    for words in ('data-track="inbound"', "Caller", "Agent", ">0:06<", "Negative"):
+        assert words in shown
+
+
+def test_a_call_in_progress_says_when_the_transcript_comes() -> None:
+    assert "once the call has ended" in section("transcript", call_in_progress())
+
+
+def test_a_silent_call_says_that_nobody_spoke() -> None:
+    assert "Nobody is heard to speak." in section("transcript", finish_run(ended_call(), []))
+
+
+def test_an_old_result_says_that_a_new_run_is_under_way() -> None:
+    call = transcribed_call("thank you")
+    reprocess(call.call_id, now=NOW, actor="test")
+    shown = section("transcript", call)
+    assert "this is the result of the last one" in shown
+    assert "thank you" in shown
+
+
+def test_words_from_outside_are_escaped(client: Client) -> None:
+    nasty = "<img src=x onerror=alert(1)>"
+    call = transcribed_call(nasty)
+    metadata.describe(call.call_id, {"agent": nasty, "metadata": {nasty: nasty}}, now=NOW)
+    shown = page(client, call)
+    assert nasty not in shown
+    assert shown.count(escape(nasty)) == 4
+
+
+def test_what_the_pbx_said_is_shown() -> None:
+    call = call_in_progress()
+    known = {"agent": "Priya", "callee": "+44 20 7946 0100", "metadata": {"skill": [1, "é"]}}
+    metadata.describe(call.call_id, known, now=NOW)
+    shown = section("facts", call)
+    for words in ("Priya", "+44 20 7946 0100", "skill", escape('[1, "é"]'), "G.711 µ-law"):
+        assert words in shown
+
+
+def test_missing_packets_are_named() -> None:
+    call = call_in_progress(packets=2)
+    send(call.call_id, 5, 5, 7)
+    shown = section("packets", call)
+    assert "sequence 2–4, 6" in shown  # noqa: RUF001
+    assert ">4<" in shown
+
+
+def test_of_many_gaps_the_first_are_named() -> None:
+    call = call_in_progress(packets=1)
+    send(call.call_id, *range(2, 100, 2))
+    shown = section("packets", call)
+    assert "39 and more" in shown
+    assert "41" not in shown
+
+
+def test_the_history_says_who_and_why() -> None:
+    shown = section("history", finish_run(ended_call(), REFUSED))
+    assert "In progress → Completed" in shown
+    assert "Processing AI → Failed" in shown
+    assert "hangup" in shown
+    assert "run 1: the AI service refused the audio" in shown
+
+
+def test_the_attempts_are_shown_with_their_next_try() -> None:
+    call = ended_call()
+    claim = begin_run(call)
+    ask(claim, "inbound", OVERLOADED)
+    shown = section("attempts", call)
+    for words in ("Run 1: End of the call", ">503<", "Transient failure", "1.5 s", "12:00:05"):
+        assert words in shown
+    assert 'data-clock="until"' in shown
+
+
+def test_a_try_that_has_been_made_is_not_counted_down_to() -> None:
+    shown = section("attempts", finish_run(ended_call(), OVERLOADED, said("yes")))
+    assert 'data-clock="until"' not in shown
+
+
+def test_a_call_without_a_packet_says_that_nobody_was_asked() -> None:
+    call = metadata.describe(fresh_id(), {}, now=NOW)
+    hang_up(call, now=NOW)
+    assert "The AI service was not asked." in section("attempts", call)
+    assert "ended before its first packet" in section("transcript", call)
+
+
+def test_late_packets_outside_the_transcript_are_told() -> None:
+    call = transcribed_call()
+    assert "Late packets" not in section("actions", call)
+    send(call.call_id, 9)
+    assert "Reprocess the call to include them" in section("actions", call)
+
+
+def test_late_packets_after_idleness_are_taken_up_without_anybody() -> None:
+    call = call_in_progress()
+    words = "no packet for 30 s"
+    ending.end(call.call_id, reason=EndReason.IDLE_TIMEOUT, words=words, now=NOW, actor="system")
+    finish_run(call, said("yes"))
+    send(call.call_id, 9)
+    assert "begins by itself" in section("actions", call)
+
+
+def test_a_supervisor_can_run_the_ai_work_again() -> None:
+    user = user_with("view_call", "reprocess_call")
+    client, call = Client(), transcribed_call()
+    client.force_login(user)
+    assert "A new AI run is queued." in after(client, "reprocess", call)
+    job = Job.objects.get(call=call, run=2)
+    assert (job.origin, job.actor) == ("reprocess", f"user {user.username}")
+
+
+def test_a_supervisor_can_archive() -> None:
+    user = user_with("view_call", "archive_call")
+    client, call = Client(), transcribed_call()
+    client.force_login(user)
+    assert "The call is archived." in after(client, "archive", call)
+    assert Move.objects.get(to_state="ARCHIVED").actor == f"user {user.username}"
+
+
+def test_a_refusal_is_told_in_words(client: Client) -> None:
+    call = call_in_progress()
+    said = after(client, "reprocess", call)
+    assert f"Call {call.call_id} cannot be run again: it has not ended yet." in said
+    assert f"Call {call.call_id} cannot move from IN_PROGRESS to ARCHIVED." in after(
+        client, "archive", call
+    )
+    assert "still waits for its AI outcome" in after(client, "archive", ended_call())
+
+
+def test_an_action_on_an_unknown_call_is_not_found(client: Client) -> None:
+    assert client.post("/calls/nobody-called/archive").status_code == 404
+
+
+@pytest.mark.parametrize("action", ["reprocess", "archive"])
+def test_who_may_only_look_has_no_buttons_and_is_refused(action: str) -> None:
+    client, call = signed_in("view_call"), transcribed_call()
+    assert f'form="{action}"' not in page(client, call)
+    assert client.post(f"/calls/{call.call_id}/{action}").status_code == 403
+    assert Job.objects.filter(call=call).count() == 1
+
+
+@pytest.mark.parametrize("action", ["reprocess", "archive"])
+def test_an_action_needs_the_token_of_the_page(action: str) -> None:
+    client, call = Client(enforce_csrf_checks=True), transcribed_call()
+    client.force_login(User.objects.create_superuser("root"))
+    path = f"/calls/{call.call_id}/{action}"
+    refused = client.post(path)
+    assert refused.status_code == 403
+    assert "out of date" in refused.content.decode()
+    token = client.get(f"/calls/{call.call_id}/").context["csrf_token"]
+    assert client.post(path, {"csrfmiddlewaretoken": str(token)}).status_code == 302
+
+
+@pytest.mark.parametrize("action", ["reprocess", "archive"])
+def test_an_action_is_not_a_link(client: Client, action: str) -> None:
+    assert client.get(f"/calls/{transcribed_call().call_id}/{action}").status_code == 405
+
+
+def test_buttons_that_would_be_refused_are_switched_off() -> None:
+    assert section("actions", call_in_progress()).count("disabled") == 2
+    assert section("actions", ended_call()).count("disabled") == 1
+    assert section("actions", transcribed_call()).count("disabled") == 0
+
+
+def test_a_long_story_costs_no_more_queries_than_a_short_one(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    long = finish_run(ended_call(), OVERLOADED, OVERLOADED, said(*["yes"] * 30))
+    reprocess(long.call_id, now=NOW, actor="test")
+    finish_run(long, OVERLOADED, said("yes", "no"))
+    with django_assert_num_queries(5):
+        section("history", long)
