@@ -1,5 +1,6 @@
 """Starting the engines and waiting for them: `with serving(data_dir) as urls: …`."""
 
+import logging
 import subprocess
 import sys
 import time
@@ -16,7 +17,11 @@ from callcenter import leash
 from callcenter.embedded import database_url, log_path, redis_url
 from callcenter.embedded.orphans import clear
 
+log = logging.getLogger(__name__)
+
 READY_WITHIN = 60
+QUIET_FOR = 3
+"""Seconds of waiting before a word about it."""
 STOPPED_WITHIN = 10
 
 
@@ -58,8 +63,8 @@ def _running(engine: str, data_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
     clear(engine, data_dir)
     path = log_path(data_dir, engine)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with path.open("ab") as log:
-        process = leash.spawn(command(engine, data_dir), stdout=log, stderr=log)
+    with path.open("ab") as output:
+        process = leash.spawn(command(engine, data_dir), stdout=output, stderr=output)
     try:
         yield process
     finally:
@@ -106,13 +111,17 @@ def ping(url: str) -> None:
 def _wait(
     engine: str, attempt: Callable[[], None], data_dir: Path, hopeless: Callable[[], bool]
 ) -> None:
+    patience = time.monotonic() + QUIET_FOR
     while True:
         try:
             return attempt()
         except (psycopg.OperationalError, RedisError) as error:
-            if hopeless():
-                tail = _tail(log_path(data_dir, engine))
-                raise NotReady(f"{engine} does not answer: {error}\n{tail}") from None
+            why = " ".join(str(error).split())
+        if hopeless():
+            raise NotReady(f"{engine} does not answer: {why}\n{_tail(log_path(data_dir, engine))}")
+        if time.monotonic() > patience:
+            log.warning("waiting for %s: %s", engine, why)
+            patience = float("inf")
         time.sleep(0.1)
 
 
