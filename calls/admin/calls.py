@@ -66,9 +66,9 @@ class CallAdmin(ReadOnlyPages):
     def missing(self, call: Call) -> int:
         return call.missing
 
-    @admin.display(description="result", empty_value="none")
-    def outcome(self, call: Call) -> SafeString | None:
-        return link(call.result, "transcript and sentiment") if call.has_ai_result else None
+    @admin.display(description="result")
+    def outcome(self, call: Call) -> str:
+        return link(call.result, "transcript and sentiment") if call.has_ai_result else "none yet"
 
     @admin.display(description="ledger")
     def all_attempts(self, call: Call) -> SafeString:
