@@ -14,11 +14,11 @@ http = get_asgi_application()
 
 # Consumers need the models, which get_asgi_application() loads.
 from callcenter import sockets  # noqa: E402
-from callcenter.lane import Doors, IngestLane  # noqa: E402
+from callcenter.lane import IngestLane  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": BodyLimit(Doors(IngestLane(), http)),
+        "http": BodyLimit(IngestLane(http)),
         "websocket": AuthMiddlewareStack(URLRouter(sockets.routes)),
     }
 )

@@ -33,7 +33,8 @@ class BodyLimit:
         if body is None:
             await _refuse(limit, receive, send)
             return
-        await self.app(scope, _replay(body, receive), send)
+        whole = {"type": "http.request", "body": body, "more_body": False}
+        await self.app(scope, replay(whole, receive), send)
 
 
 def _declared(scope: MutableMapping[str, Any]) -> int:
@@ -55,14 +56,14 @@ async def _read(limit: int, receive: Receive) -> bytes | None:
             return bytes(body)
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """Hands the body that was read to the application, then whatever comes after it."""
-    pending = [{"type": "http.request", "body": body, "more_body": False}]
+def replay(message: Message, receive: Receive) -> Receive:
+    """Gives a message that was taken once more, then whatever comes after it."""
+    pending = [message]
 
-    async def replay() -> Message:
+    async def again() -> Message:
         return pending.pop() if pending else await receive()
 
-    return replay
+    return again
 
 
 async def _refuse(limit: int, receive: Receive, send: Send) -> None:

@@ -1,15 +1,16 @@
 """Many packets in one request: each is taken or rejected alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from ninja.errors import ValidationError
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 from pydantic import ValidationError as Invalid
 from pydantic_core import from_json
 
 from calls.api.errors import fields
-from calls.api.schemas import BulkAccepted, BulkPacketIn, Rejected
+from calls.api.schemas import BulkAccepted, BulkPacketIn, Rejected, Strict
 from calls.ingest.store import Arrival, Receipt
 
 MAX_PACKETS = 1000
@@ -37,6 +38,13 @@ REQUEST_BODY = {
         },
     }
 }
+
+
+class _Envelope(Strict):
+    packets: Annotated[list[BulkPacketIn], Field(min_length=1, max_length=MAX_PACKETS)]
+
+
+_envelope = TypeAdapter(_Envelope)
 _packet = TypeAdapter(BulkPacketIn)
 
 
@@ -45,19 +53,46 @@ class Broken:
     """A line that is not JSON."""
 
 
-def envelope(body: bytes, content_type: str) -> list[Any]:
-    """The packets of a request as they came. Raises `ValidationError` for a broken envelope."""
-    if content_type.partition(";")[0].strip().lower() == NDJSON:
-        packets = [_line(line) for line in body.splitlines() if line.strip()]
-    else:
-        packets = _listed(_line(body))
-    if not 1 <= len(packets) <= MAX_PACKETS:
-        raise _broken("packets", f"expected 1 to {MAX_PACKETS} packets, got {len(packets)}")
-    return packets
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """The valid packets with their places in the request, and the others with the reason."""
+
+    places: Sequence[int]
+    arrivals: list[Arrival]
+    rejected: list[Rejected]
+
+    def __len__(self) -> int:
+        return len(self.arrivals) + len(self.rejected)
 
 
-def sort_out(packets: list[Any]) -> tuple[list[int], list[Arrival], list[Rejected]]:
-    """The valid packets with their places in the request, and the rejected ones with the reason."""
+def sort_out(body: bytes, content_type: str) -> Sorted:
+    """Reads a request. Raises ninja's `ValidationError` for a broken envelope."""
+    try:
+        packets = _envelope.validate_json(body).packets
+    except Invalid:
+        return _one_by_one(_sent(body, content_type))
+    return Sorted(range(len(packets)), [_arrival(packet) for packet in packets], [])
+
+
+def answer(found: Sorted, receipts: Sequence[Receipt]) -> BulkAccepted:
+    refused = [
+        Rejected(index=place, call_id=r.call_id, sequence=r.sequence, detail=r.refused)
+        for place, r in zip(found.places, receipts, strict=True)
+        if r.refused
+    ]
+    duplicates = sum(receipt.duplicate for receipt in receipts)
+    return BulkAccepted(
+        accepted=len(receipts) - len(refused) - duplicates,
+        duplicates=duplicates,
+        rejected=sorted([*found.rejected, *refused], key=lambda r: r.index),
+    )
+
+
+def _arrival(packet: BulkPacketIn) -> Arrival:
+    return Arrival(packet.call_id, packet.sequence, packet.data, packet.timestamp, packet.track)
+
+
+def _one_by_one(packets: Sequence[Any]) -> Sorted:
     places, arrivals, rejected = [], [], []
     for index, raw in enumerate(packets):
         try:
@@ -66,23 +101,19 @@ def sort_out(packets: list[Any]) -> tuple[list[int], list[Arrival], list[Rejecte
             rejected.append(_rejected(index, raw, _why(raw, error)))
         else:
             places.append(index)
-            arrivals.append(Arrival(**packet.model_dump()))
-    return places, arrivals, rejected
+            arrivals.append(_arrival(packet))
+    return Sorted(places, arrivals, rejected)
 
 
-def answer(places: list[int], receipts: list[Receipt], rejected: list[Rejected]) -> BulkAccepted:
-    refused = [
-        Rejected(index=place, call_id=r.call_id, sequence=r.sequence, detail=r.refused)
-        for place, r in zip(places, receipts, strict=True)
-        if r.refused
-    ]
-    stored = [r for r in receipts if not r.refused]
-    duplicates = sum(r.duplicate for r in stored)
-    return BulkAccepted(
-        accepted=len(stored) - duplicates,
-        duplicates=duplicates,
-        rejected=sorted([*rejected, *refused], key=lambda r: r.index),
-    )
+def _sent(body: bytes, content_type: str) -> list[Any]:
+    """The packets of a request as they came, valid or not."""
+    if content_type.partition(";")[0].strip().lower() == NDJSON:
+        packets = [_line(line) for line in body.splitlines() if line.strip()]
+    else:
+        packets = _listed(_line(body))
+    if not 1 <= len(packets) <= MAX_PACKETS:
+        raise _broken("packets", f"expected 1 to {MAX_PACKETS} packets, got {len(packets)}")
+    return packets
 
 
 def _line(line: bytes) -> Any:

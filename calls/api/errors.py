@@ -9,8 +9,9 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
-from ninja import NinjaAPI, Schema
+from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
+from pydantic import BaseModel
 
 from calls.ai.jobs import RunRefused
 from calls.api.rates import RateExceeded
@@ -40,7 +41,7 @@ def fields(errors: list[dict[str, object]]) -> list[dict[str, object]]:
     ]
 
 
-def refuse_unknown(given: Iterable[str], schema: type[Schema]) -> None:
+def refuse_unknown(given: Iterable[str], schema: type[BaseModel]) -> None:
     """A filter that is not known would silently find too much."""
     unknown = sorted(set(given) - schema.model_fields.keys())
     if unknown:
@@ -57,20 +58,14 @@ def _location(error: dict[str, object]) -> tuple[object, ...]:
 
 def register(api: NinjaAPI) -> None:
     """Maps what the rooms below raise to answers, in this one place."""
+    for error in ANSWERS:
+        api.add_exception_handler(error, lambda _request, raised: answer_to(raised))
 
-    def handler(error: type[Exception], answer: Callable[[Any], HttpResponse]) -> None:
-        api.add_exception_handler(error, lambda _request, raised: answer(raised))
 
-    handler(ValidationError, lambda e: problem(422, fields(e.errors)))
-    handler(HttpError, _http_error)
-    handler(RateExceeded, _too_fast)
-    handler(Call.DoesNotExist, lambda _: problem(404, "there is no call with this id"))
-    for refusal in (RunRefused, ArchiveRefused, IllegalMove):
-        handler(refusal, lambda e: problem(409, str(e)))
-    handler(RequestDataTooBig, lambda _: problem(413, "the body is too large"))
-    handler(Busy, _store_away)
-    handler(OperationalError, _store_away)
-    handler(InterfaceError, _store_away)
+def answer_to(error: Any) -> HttpResponse:
+    """The answer to one of `ANSWERS`."""
+    kind = next(kind for kind in type(error).__mro__ if kind in ANSWERS)
+    return ANSWERS[kind](error)
 
 
 def _http_error(error: HttpError) -> HttpResponse:
@@ -86,8 +81,27 @@ def _too_fast(error: RateExceeded) -> HttpResponse:
 def _store_away(error: Exception) -> HttpResponse:
     """The sender still has what it sent and comes again."""
     log.warning("a request was put off: %s", str(error).splitlines()[0])
-    words = "the store cannot take this now; nothing was kept of it, send it again"
+    words = "the store cannot take this now: send it again, nothing is stored twice"
     return problem(503, words, **{"Retry-After": RETRY_AFTER})
+
+
+def _refused(error: Exception) -> HttpResponse:
+    return problem(409, str(error))
+
+
+ANSWERS: dict[type[Any], Callable[[Any], HttpResponse]] = {
+    ValidationError: lambda error: problem(422, fields(error.errors)),
+    HttpError: _http_error,
+    RateExceeded: _too_fast,
+    Call.DoesNotExist: lambda _: problem(404, "there is no call with this id"),
+    RunRefused: _refused,
+    ArchiveRefused: _refused,
+    IllegalMove: _refused,
+    RequestDataTooBig: lambda _: problem(413, "the body is too large"),
+    Busy: _store_away,
+    OperationalError: _store_away,
+    InterfaceError: _store_away,
+}
 
 
 class JsonErrors:

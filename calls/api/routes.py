@@ -1,6 +1,5 @@
 """The HTTP API: one endpoint a verb."""
 
-import time
 from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
@@ -12,7 +11,7 @@ from pydantic_core import from_json
 
 from calls import stats
 from calls.ai import jobs
-from calls.api import bulk, errors, listing, rates
+from calls.api import acceptance, bulk, errors, listing
 from calls.api.auth import lane_scope, scope
 from calls.api.schemas import (
     Accepted,
@@ -32,8 +31,6 @@ from calls.api.schemas import (
     TranscriptQuery,
 )
 from calls.ingest import ending, metadata
-from calls.ingest.batching import writer
-from calls.ingest.store import Arrival
 from calls.models import ApiKey, Call
 from calls.models.access import Scope
 from calls.records import archive as records
@@ -68,10 +65,14 @@ def _or_refused(status: int, schema: type[Schema]) -> dict[int, type[Schema]]:
     return {status: schema, **REFUSALS}
 
 
-def _actor(request: HttpRequest) -> str:
+def _key(request: HttpRequest) -> ApiKey:
     key = request.auth  # type: ignore[attr-defined]
     assert isinstance(key, ApiKey)
-    return f"key {key}"
+    return key
+
+
+def _actor(request: HttpRequest) -> str:
+    return f"key {_key(request)}"
 
 
 @api.post(
@@ -81,23 +82,7 @@ def _actor(request: HttpRequest) -> str:
 )
 async def stream(request: HttpRequest, call_id: CallIdPath, packet: PacketIn) -> HttpResponse:
     """Takes one packet; answers once it is durably stored."""
-    began = time.perf_counter()
-    await rates.take(request.auth, packets=1)  # type: ignore[attr-defined]
-    [receipt] = await writer.store([Arrival(call_id=call_id, **packet.__dict__)])
-    if receipt.refused:
-        raise HttpError(409, receipt.refused)
-    return _ready(
-        Accepted(
-            call_id=call_id,
-            sequence=packet.sequence,
-            message=receipt.message,
-            duplicate=receipt.duplicate,
-            next_sequence=receipt.next_sequence,
-            missing=receipt.missing,
-            received_at=receipt.received_at,
-            response_time_ms=round((time.perf_counter() - began) * 1000, 3),
-        )
-    )
+    return _ready(await acceptance.take_packet(call_id, packet, key=_key(request)))
 
 
 @api.post(
@@ -108,16 +93,11 @@ async def stream(request: HttpRequest, call_id: CallIdPath, packet: PacketIn) ->
 )
 async def packets(request: HttpRequest) -> HttpResponse:
     """Takes up to 1000 packets of any calls, each accepted or rejected alone."""
-    sent = bulk.envelope(request.body, request.content_type or "")
-    await rates.take(request.auth, packets=len(sent))  # type: ignore[attr-defined]
-    places, arrivals, rejected = bulk.sort_out(sent)
-    receipts = await writer.store(arrivals) if arrivals else []
-    return _ready(bulk.answer(places, receipts, rejected))
+    content_type = request.content_type or ""
+    return _ready(await acceptance.take_packets(request.body, content_type, key=_key(request)))
 
 
-def _ready(answer: Schema) -> HttpResponse:
-    """An answer that ninja need not validate and write once more: the lane is hot."""
-    content = answer.__pydantic_serializer__.to_json(answer)
+def _ready(content: bytes) -> HttpResponse:
     return HttpResponse(content, content_type="application/json; charset=utf-8", status=202)
 
 

@@ -31,6 +31,13 @@ LIMIT %s
 """
 
 
+def count_missing(packet_count: int, last_sequence: int | None, has_packet_zero: bool) -> int:
+    """Sequences number the packets from 0 if a packet 0 came, else from 1."""
+    if last_sequence is None:
+        return 0
+    return last_sequence + (1 if has_packet_zero else 0) - packet_count
+
+
 class CallQuerySet(models.QuerySet["Call"]):
     def locked(self) -> Self:
         """The rows locked against each other in one order, without blocking packets' key checks."""
@@ -188,22 +195,15 @@ class Call(models.Model):
         return self.call_id
 
     @property
-    def first_expected(self) -> int:
-        """Sequences count from 0 if a packet 0 came, else from 1."""
-        return 0 if self.has_packet_zero else 1
-
-    @property
     def missing(self) -> int:
-        if self.last_sequence is None:
-            return 0
-        return self.last_sequence - self.first_expected + 1 - self.packet_count
+        return count_missing(self.packet_count, self.last_sequence, self.has_packet_zero)
 
     def missing_ranges(self, *, limit: int = 1000) -> list[tuple[int, int]]:
         """The first `limit` runs of sequences that did not come, as (from, to), both included."""
         if not self.missing:
             return []
         with connection.cursor() as cursor:
-            cursor.execute(MISSING_RANGES, [self.first_expected - 1, self.pk, limit])
+            cursor.execute(MISSING_RANGES, [-1 if self.has_packet_zero else 0, self.pk, limit])
             return [(first, last) for first, last in cursor.fetchall()]
 
     @property
