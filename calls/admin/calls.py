@@ -62,6 +62,10 @@ class CallAdmin(ReadOnlyPages):
     ]  # fmt: skip
     readonly_fields = ["missing", "outcome", "all_attempts"]
 
+    def view_on_site(self, call: Call) -> str:
+        """The page of the call, whose address the contract names."""
+        return f"/calls/{call.call_id}/"
+
     @admin.display(description="missing")
     def missing(self, call: Call) -> int:
         return call.missing

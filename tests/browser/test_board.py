@@ -1,0 +1,190 @@
+"""The board before a real browser."""
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.browser.conftest import SignedIn, sign_in
+from tests.browser.system import System
+
+pytestmark = [pytest.mark.browser, pytest.mark.processes]
+
+SECOND = 1000.0  # milliseconds
+LIVE = "live"
+
+
+def badge(page: Page) -> Locator:
+    return page.locator("#link")
+
+
+def row(page: Page, call_id: str) -> Locator:
+    return page.locator(f"[id='call:{call_id}']")
+
+
+def open_board(page: Page, system: System, query: str = "") -> None:
+    """The board, live, with a mark on its window that a reload would take away."""
+    page.goto(f"{system.url}/{query}")
+    expect(badge(page)).to_have_text(LIVE)
+    page.evaluate("window.mark = 'the same page'")
+
+
+def never_reloaded(page: Page) -> bool:
+    return bool(page.evaluate("window.mark === 'the same page'"))
+
+
+def shown(page: Page) -> list[str]:
+    return page.locator("#rows th a").all_text_contents()
+
+
+def stored(system: System) -> list[str]:
+    return [call_id for (call_id,) in system.query("SELECT call_id FROM calls_call ORDER BY -id")]
+
+
+def test_somebody_signs_in_and_sees_the_empty_board(chromium: Browser, system: System) -> None:
+    context = chromium.new_context()
+    page = context.new_page()
+    sign_in(page, system.url, system.admin)
+    expect(page.get_by_role("heading", name="No calls yet")).to_be_visible()
+    expect(badge(page)).to_have_text(LIVE)
+    context.close()
+
+
+def test_a_packet_becomes_a_row_within_a_second(page: Page, system: System) -> None:
+    open_board(page, system)
+    system.send_packet("b-new", 0)
+    expect(row(page, "b-new")).to_be_visible(timeout=SECOND)
+    expect(page.get_by_role("heading", name="No calls yet")).to_be_hidden()
+    system.send_packet("b-newer", 0)
+    expect(row(page, "b-newer")).to_be_visible(timeout=SECOND)
+    assert shown(page) == ["b-newer", "b-new"]
+    assert never_reloaded(page)
+
+
+def test_a_row_changes_in_place(page: Page, system: System) -> None:
+    system.send_packet("b-1", 0)
+    open_board(page, system)
+    one = row(page, "b-1")
+    one.evaluate("row => { row.mark = 'the same row' }")
+    one.get_by_role("link").focus()
+    system.send_packet("b-1", 5)
+    expect(one).to_contain_text("4 missing", timeout=SECOND)
+    system.send("PUT", "/call/b-1", agent="Priya", queue="Billing")
+    expect(one).to_contain_text("Priya", timeout=SECOND)
+    system.send("POST", "/call/b-1/end")
+    expect(one).to_contain_text("Completed", timeout=SECOND)
+    expect(one.get_by_role("link")).to_be_focused()
+    assert one.evaluate("row => row.mark") == "the same row"
+    assert never_reloaded(page)
+
+
+def test_the_duration_and_the_pulse_go_on_by_themselves(page: Page, system: System) -> None:
+    system.send_packet("b-1", 0)
+    open_board(page, system)
+    duration = row(page, "b-1").locator("[data-label=Duration]")
+    before = duration.text_content() or ""
+    expect(duration).not_to_have_text(before, timeout=3 * SECOND)
+    expect(row(page, "b-1").locator(".pulse")).to_have_text("live")
+    system.query("UPDATE calls_call SET last_packet_at = now() - interval '20 s'")
+    expect(row(page, "b-1").locator(".pulse")).to_contain_text("silent 0:2")
+
+
+def test_the_badge_tells_when_the_server_is_gone_and_back(page: Page, system: System) -> None:
+    system.send_packet("b-1", 0)
+    open_board(page, system)
+    system.kill("web")
+    expect(badge(page)).to_have_text("reconnecting", timeout=2 * SECOND)
+    expect(badge(page)).to_contain_text("stale since", timeout=6 * SECOND)
+    assert shown(page) == ["b-1"]
+    system.query("UPDATE calls_call SET agent = 'Priya'")
+    system.query(
+        "INSERT INTO calls_call SELECT (json_populate_record(c, %s)).* FROM calls_call c",
+        '{"id": 999999, "call_id": "b-2"}',
+    )
+    system.start("web")
+    expect(badge(page)).to_have_text(LIVE, timeout=12 * SECOND)
+    expect(row(page, "b-1")).to_contain_text("Priya")
+    assert shown(page) == stored(system)
+    assert never_reloaded(page)
+
+
+def test_without_sockets_the_page_asks_again(page: Page, system: System) -> None:
+    page.route_web_socket("**/ws/board*", lambda socket: socket.close())
+    page.goto(system.url)
+    expect(badge(page)).to_have_text("every 5 s", timeout=12 * SECOND)
+    page.evaluate("window.mark = 'the same page'")
+    system.send_packet("b-1", 0)
+    expect(row(page, "b-1")).to_be_visible(timeout=8 * SECOND)
+    assert never_reloaded(page)
+
+
+def test_a_session_that_ended_elsewhere_is_told(chromium: Browser, system: System) -> None:
+    context = chromium.new_context()
+    page = context.new_page()
+    sign_in(page, system.url, system.admin)
+    page.route_web_socket("**/ws/board*", lambda socket: socket.close())
+    page.reload()
+    [session] = [c["value"] for c in context.cookies() if c.get("name") == "sessionid"]
+    system.query("DELETE FROM django_session WHERE session_key = %s", session)
+    expect(badge(page)).to_contain_text("signed out", timeout=8 * SECOND)
+    context.close()
+
+
+def test_a_filter_stays_in_the_address_and_is_live(page: Page, system: System) -> None:
+    for call_id in ("b-1", "b-2"):
+        system.send_packet(call_id, 0)
+    open_board(page, system)
+    page.get_by_label("State").select_option("Completed")
+    page.get_by_role("button", name="Filter").click()
+    assert "state=COMPLETED" in page.url
+    expect(page.get_by_role("heading", name="No call fits these filters")).to_be_visible()
+    expect(badge(page)).to_have_text(LIVE)
+    system.send("POST", "/call/b-2/end")
+    expect(row(page, "b-2")).to_be_visible(timeout=SECOND)
+    assert shown(page) == ["b-2"]
+
+
+def test_the_page_reads_without_script(
+    chromium: Browser, signed_in: SignedIn, system: System
+) -> None:
+    system.send_packet("b-1", 0)
+    context = chromium.new_context(
+        storage_state=signed_in,  # type: ignore[arg-type]
+        java_script_enabled=False,
+    )
+    page = context.new_page()
+    page.goto(system.url)
+    expect(badge(page)).to_contain_text("as of 20")
+    expect(row(page, "b-1")).to_contain_text("UTC")
+    row(page, "b-1").get_by_role("link").click()
+    expect(page.get_by_role("heading", name="b-1")).to_be_visible()
+    context.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_is_wider_than_the_screen(page: Page, system: System, width: int) -> None:
+    system.send_packet("b-" + "long" * 30, 0)
+    system.send("PUT", "/call/b-" + "long" * 30, agent="W" * 200, caller="1" * 60, queue="q " * 90)
+    page.set_viewport_size({"width": width, "height": 800})
+    for path in ("/", "/calls/b-" + "long" * 30 + "/"):
+        page.goto(system.url + path)
+        expect(badge(page)).to_have_text(LIVE)
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_the_admin_and_the_api_page_work_under_the_policy(page: Page, system: System) -> None:
+    page.goto(f"{system.url}/docs")
+    expect(page.locator(".opblock").first).to_be_visible()
+    page.goto(f"{system.url}/admin/calls/apikey/add/")
+    page.get_by_label("Name").fill("by hand")
+    page.get_by_label("Send packets").check()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator(".messagelist code")).to_contain_text("cc_")
+
+
+def test_a_row_leaves_when_its_call_is_archived_elsewhere(page: Page, system: System) -> None:
+    system.send("PUT", "/call/b-1")
+    system.send("POST", "/call/b-1/end")
+    open_board(page, system)
+    expect(row(page, "b-1")).to_contain_text("No audio")
+    system.send("POST", "/call/b-1/archive")
+    expect(row(page, "b-1")).to_have_count(0, timeout=SECOND)
+    assert never_reloaded(page)
