@@ -6,7 +6,7 @@ door; whatever is not plainly good goes the whole way and gets its answer from t
 """
 
 import re
-from collections.abc import Awaitable, MutableMapping
+from collections.abc import Awaitable, Iterable, MutableMapping
 from typing import Any
 
 from django.http import HttpResponse
@@ -86,13 +86,17 @@ async def _ingest_key(headers: list[tuple[bytes, bytes]]) -> ApiKey | None:
 
 
 async def _accept(content: bytes, send: Send) -> None:
-    headers = [*ACCEPTED, (b"content-length", b"%d" % len(content))]
-    await send({"type": "http.response.start", "status": 202, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
+    await _send(202, ACCEPTED, content, send)
 
 
 async def _refuse(response: HttpResponse, send: Send) -> None:
     headers = [(name.lower().encode(), value.encode()) for name, value in response.items()]
-    start = {"type": "http.response.start", "status": response.status_code, "headers": headers}
-    await send(start)
-    await send({"type": "http.response.body", "body": response.content})
+    await _send(response.status_code, headers, response.content, send)
+
+
+async def _send(
+    status: int, headers: Iterable[tuple[bytes, bytes]], content: bytes, send: Send
+) -> None:
+    headers = [*headers, (b"content-length", b"%d" % len(content))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
