@@ -5,6 +5,7 @@ import io
 import os
 import shlex
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from callcenter.up.terminal import Terminal
 LONGEST_PAUSE = 10
 """Seconds between starts of a program that keeps dying."""
 FOR_EVER = 10**9
+HURRY = 2
+"""Seconds to SIGKILL for those who stop in a hurry."""
 
 
 def run(
@@ -75,7 +78,7 @@ class Foreground(Supervisor):  # type: ignore[misc]
         }:
             return
         if self._stopping:
-            self._kill_services()
+            self._hurry()
             return
         self._terminal.say("stopping; once more to stop at once")
         self.options.mood = SupervisorStates.SHUTDOWN
@@ -137,11 +140,15 @@ class Foreground(Supervisor):  # type: ignore[misc]
     def _processes(self) -> list[Subprocess]:
         return [one for group in self.process_groups.values() for one in group.processes.values()]
 
-    def _kill_services(self) -> None:
-        """The engines are left out: they are quick, and would need to recover."""
+    def _hurry(self) -> None:
+        """The services are asked once more, which they take for "at once", then killed.
+
+        The engines are left out: they are quick, and would need to recover.
+        """
         for process in self._processes():
             if process.pid and not self._programs[process.config.name].is_engine:
-                process.delay = 0
+                os.kill(process.pid, signal.SIGINT)
+                process.delay = min(process.delay, time.time() + HURRY)
 
 
 def kill_group(process: Subprocess) -> None:

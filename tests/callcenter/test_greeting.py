@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from callcenter.up.greeting import address, banner
 
@@ -13,7 +13,7 @@ from callcenter.up.greeting import address, banner
     [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("calls", "calls")],
 )
 def test_the_address_is_one_that_a_browser_can_open(
-    settings: SettingsWrapper, host: str, shown: str
+    settings: Settings, host: str, shown: str
 ) -> None:
     settings.HOST, settings.PORT = host, 8000
     assert address() == f"http://{shown}:8000"
