@@ -39,7 +39,10 @@ DATABASE_URL = read("DATABASE_URL", "", address("postgres", "postgresql"))
 REDIS_URL = read("REDIS_URL", "", address("redis", "rediss", "unix"))
 DATABASES = {"default": postgres(DATABASE_URL or embedded.database_url(DATA_DIR))}
 REDIS = REDIS_URL or embedded.redis_url(DATA_DIR)
+# Workers and commands keep their connections; the pool of the web processes keeps theirs.
+DATABASES["default"]["CONN_MAX_AGE"] = None
 if os.environ.get("CALLCENTER_ROLE") == "web":
+    DATABASES["default"]["CONN_MAX_AGE"] = 0
     # Web processes only: forked workers would share the sockets of a pool.
     DATABASES["default"]["OPTIONS"]["pool"] = {
         "min_size": 2,

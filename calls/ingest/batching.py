@@ -114,10 +114,13 @@ class Writer:
 
 
 def _attempt(work: Callable[[], Any]) -> Any:
-    """What the work returns, or why it failed."""
+    """What the work returns, or why it failed; once more where the connection was lost."""
     try:
-        connection.close_if_unusable_or_obsolete()
-        return work()
+        try:
+            return work()
+        except (OperationalError, InterfaceError):
+            connection.close()
+            return work()
     except (OperationalError, InterfaceError) as error:
         connection.close()
         return Busy(f"the database is away: {str(error).splitlines()[0]}")
