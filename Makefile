@@ -1,6 +1,8 @@
 # make run [ARGS=--no-demo]   starts everything; Ctrl-C stops it
 # make test [ARGS=…]          all checks and tests; ARGS go to pytest
 # make lint                   the checks alone
+# make load                   the proofs under load in their long form (minutes)
+# make bench [ARGS=…]         ingest measured beside a peer; ARGS=--help tells more
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Checks need neither a database nor what is kept in DATA_DIR.
 CHECK := SECRET_KEY=unused $(BIN)/python -W ignore manage.py
 
-.PHONY: run test lint
+.PHONY: run test lint load bench
 
 run: $(VENV)/installed
 	@exec $(BIN)/python manage.py up --with-parent $(ARGS)
@@ -24,6 +26,12 @@ lint: $(VENV)/installed-dev
 	$(CHECK) check
 	$(CHECK) makemigrations --check --dry-run
 
+load: $(VENV)/installed-dev $(VENV)/installed-load
+	LOAD=long $(BIN)/python -m pytest tests/concurrency $(ARGS)
+
+bench: $(VENV)/installed-dev $(VENV)/installed-load
+	$(BIN)/python -m tests.load.bench $(ARGS)
+
 $(VENV)/installed: requirements.txt | $(BIN)/python
 	@echo "installing what the system needs; this takes a while the first time"
 	@$(PIP) -r requirements.txt
@@ -32,6 +40,10 @@ $(VENV)/installed: requirements.txt | $(BIN)/python
 $(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
 	@echo "installing what the tests need"
 	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/installed-load: tests/load/requirements.txt $(VENV)/installed
+	@$(PIP) -r tests/load/requirements.txt
 	@touch $@
 
 $(BIN)/python:
