@@ -6,7 +6,7 @@ import secrets
 from datetime import datetime
 from pathlib import Path
 
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db import transaction
 
 from calls.api.auth import create_key
@@ -38,10 +38,18 @@ def _create(draft: Path, *, now: datetime) -> None:
     supervisor = {"username": "supervisor", "password": secrets.token_urlsafe(12)}
     with transaction.atomic():
         User.objects.create_superuser(**admin)
-        group, _ = Group.objects.get_or_create(name=SUPERVISORS)
-        User.objects.create_user(**supervisor).groups.add(group)
+        User.objects.create_user(**supervisor).groups.add(_supervisors())
         _, key = create_key(name="first run", scopes=Scope.values, now=now)
         _write(draft, {"admin": admin, "supervisor": supervisor, "api_key": key})
+
+
+def _supervisors() -> Group:
+    """Those who watch: they see the calls, and act only where somebody allows it."""
+    group, _ = Group.objects.get_or_create(name=SUPERVISORS)
+    group.permissions.add(
+        Permission.objects.get(content_type__app_label="calls", codename="view_call")
+    )
+    return group
 
 
 def _write(draft: Path, secrets_: dict[str, object]) -> None:
