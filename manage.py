@@ -3,7 +3,16 @@ import os
 import sys
 
 from django.core.management import execute_from_command_line
+from django.db import OperationalError
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "callcenter.settings")
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", None):
+            raise
+        sys.exit(
+            f"The database does not answer: {str(error).strip()}\n"
+            "Start the system with `make run`, or set DATABASE_URL."
+        )

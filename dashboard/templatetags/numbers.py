@@ -7,5 +7,5 @@ register = template.Library()
 
 @register.filter
 def signed(score: float) -> str:
-    """`+0.62` or `−0.40`, with a real minus sign."""
+    """`+0.62`, or a minus sign proper instead of the hyphen."""
     return f"{score:+.2f}".replace("-", "−")  # noqa: RUF001
