@@ -1,5 +1,6 @@
 """The doors: HTTP and sockets."""
 
+import gc
 import os
 
 from channels.auth import AuthMiddlewareStack
@@ -22,3 +23,7 @@ application = ProtocolTypeRouter(
         "websocket": AuthMiddlewareStack(URLRouter(sockets.routes)),
     }
 )
+
+# What is loaded by now stays for good: walking it would stall requests for nothing.
+gc.collect()
+gc.freeze()
