@@ -83,7 +83,6 @@ class CallAdmin(ReadOnlyPages):
 class MoveAdmin(ReadOnlyPages):
     list_display = ["at", "call", "from_state", "to_state", "actor", "reason"]
     list_filter = ["to_state", "from_state"]
-    list_select_related = ["call"]
     search_fields = ["call__call_id", "actor"]
     date_hierarchy = "at"
     ordering = ["-pk"]
@@ -99,7 +98,6 @@ class UtteranceRows(ReadOnlyRows):
 class ResultAdmin(ReadOnlyPages):
     list_display = ["call", "sentiment", "score", "run", "created_at"]
     list_filter = ["sentiment"]
-    list_select_related = ["call"]
     search_fields = ["call__call_id"]
     ordering = ["-pk"]
     inlines = [UtteranceRows]

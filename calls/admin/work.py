@@ -31,7 +31,6 @@ class AttemptRows(ReadOnlyRows):
 class JobAdmin(ReadOnlyPages):
     list_display = ["call", "run", "origin", "actor", "due_at", "leased_until", "outcome"]
     list_filter = ["outcome", "origin"]
-    list_select_related = ["call"]
     search_fields = ["call__call_id"]
     date_hierarchy = "created_at"
     ordering = ["-pk"]

@@ -14,6 +14,7 @@ from calls.models import Call, Job, Move
 from calls.states import EndReason
 from dashboard import call_page
 from dashboard.rights import Rights
+from dashboard.screens import CallScreen
 from tests.dashboard.outcomes import (
     OVERLOADED,
     REFUSED,
@@ -249,6 +250,12 @@ def test_buttons_that_would_be_refused_are_switched_off() -> None:
     assert section("actions", call_in_progress()).count("disabled") == 2
     assert section("actions", ended_call()).count("disabled") == 1
     assert section("actions", transcribed_call()).count("disabled") == 0
+
+
+def test_the_page_is_concerned_by_its_own_call_alone() -> None:
+    screen = CallScreen("mine", EVERYTHING)
+    assert screen.concerned_by({"other", "mine"})
+    assert not screen.concerned_by({"other"})
 
 
 def test_a_long_story_costs_no_more_queries_than_a_short_one(
