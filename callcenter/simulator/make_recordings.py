@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from callcenter.simulator.recordings import DIRECTORY, RATE, TRACKS
+from callcenter.sound.g711 import to_ulaw
 from callcenter.sound.resampling import resample
-from callcenter.sound.wav import open_wav, to_ulaw, ulaw_file
+from callcenter.sound.wav import open_wav, ulaw_file
 
 LOUDNESS = 12_000  # peak of the speech, of 32,768
 SILENT = 60  # below this, flite has not begun or has ended

@@ -10,8 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from callcenter.sound.g711 import to_ulaw
 from callcenter.sound.resampling import resample
-from callcenter.sound.wav import open_wav, to_ulaw
+from callcenter.sound.wav import open_wav
 
 DIRECTORY = Path(__file__).parent / "recordings"
 RATE = 8_000  # hertz

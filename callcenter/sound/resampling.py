@@ -6,7 +6,7 @@ from math import ceil, gcd
 import numpy as np
 from numpy.typing import NDArray
 
-from callcenter.sound.wav import Samples
+from callcenter.sound.g711 import Samples
 
 Floats = NDArray[np.float64]
 

@@ -4,7 +4,6 @@ Unlike the standard library's `wave`, this reads and writes G.711 and bears the 
 streaming writer left open. https://www.mmsp.ece.mcgill.ca/Documents/AudioFormats/WAVE/WAVE.html
 """
 
-import audioop
 import mmap
 import struct
 from collections.abc import Iterator
@@ -13,9 +12,8 @@ from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-Samples = NDArray[np.int16]
+from callcenter.sound.g711 import Samples, from_alaw, from_ulaw
 
 RATES = range(8_000, 48_001)  # hertz
 MAX_CHANNELS = 2
@@ -78,15 +76,10 @@ class Wav:
 
 def _linear(raw: bytes, format_: Format) -> Samples:
     if format_ is Format.ULAW:
-        return np.frombuffer(audioop.ulaw2lin(raw, 2), np.int16)
+        return from_ulaw(raw)
     if format_ is Format.ALAW:
-        return np.frombuffer(audioop.alaw2lin(raw, 2), np.int16)
+        return from_alaw(raw)
     return np.frombuffer(raw, "<i2").astype(np.int16)
-
-
-def to_ulaw(samples: Samples) -> bytes:
-    """G.711 µ-law, one byte a sample."""
-    return audioop.lin2ulaw(np.ascontiguousarray(samples, np.int16).tobytes(), 2)
 
 
 def open_wav(path: Path) -> Wav:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from callcenter.sound.wav import Samples
+from callcenter.sound.g711 import Samples
 
 FRAME = 0.04  # seconds
 LOWEST, HIGHEST = 70.0, 320.0  # hertz

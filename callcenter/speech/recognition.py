@@ -5,8 +5,9 @@ from typing import Any
 
 from pocketsphinx import Decoder
 
+from callcenter.sound.g711 import Samples
 from callcenter.sound.resampling import resample
-from callcenter.sound.wav import Samples, Wav
+from callcenter.sound.wav import Wav
 from callcenter.speech.pitch import pitch
 from callcenter.speech.transcription import Transcription, Utterance, Word
 from callcenter.speech.voice_activity import Stretch, stretches
@@ -19,8 +20,15 @@ WARPS = {False: "1.0", True: "1.4"}
 
 class Recogniser:
     def __init__(self) -> None:
-        # A second pass over the words costs a third more and found no more of them.
-        self._decoder: Any = Decoder(loglevel="FATAL", fwdflat=False, warp_type="inverse_linear")
+        self._decoder: Any = Decoder(
+            loglevel="FATAL",
+            # A second pass over the words costs a third more and found no more of them.
+            fwdflat=False,
+            # Bounds on what noise can cost; speech hardly meets them.
+            maxhmmpf=10_000,
+            maxwpf=20,
+            warp_type="inverse_linear",
+        )
         # After the start, for the model's own parameters overrule the constructor's: noise
         # removal drowns the consonants of telephone speech.
         self._decoder.config["remove_noise"] = False
