@@ -9,7 +9,7 @@ from pathlib import Path
 from callcenter.speech.transcription import Transcription
 
 ROOT = Path(__file__).resolve().parents[2]
-CHILD = (sys.executable, "-W", "ignore::DeprecationWarning", "-m", "callcenter.speech.child")
+CHILD = (sys.executable, "-m", "callcenter.speech.child")
 MAX_ANSWER = 64 * 1024 * 1024  # bytes
 
 
