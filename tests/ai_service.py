@@ -31,7 +31,7 @@ class AiService:
 
     def __post_init__(self) -> None:
         self.hold.set()
-        self._random = random.Random(7)
+        self._random = random.Random(12)
 
     async def answer(self, body: bytes) -> tuple[int, dict[str, str], object]:
         self.requests += 1

@@ -49,6 +49,8 @@ class Watch:
         self._name = ""
         self._stop_file = home / "stop"
         self._environment = {
+            # Whoever started us may be a web process, whose pool forked workers must not share.
+            "CALLCENTER_ROLE": "worker",
             "CALLCENTER_WORKER_STOP": str(self._stop_file),
             "CALLCENTER_WORKER_SLOT": str(home / "slot"),
         }
