@@ -18,6 +18,7 @@ from dashboard.painting import BLANK, Painting, difference
 from dashboard.screens import Screen
 
 PAUSE = 0.25  # seconds between messages at least
+REST = 4.0  # times what the last painting took, where that is longer
 REFRESH = 2.0  # seconds between looks at the database at most
 HEARTBEAT = 10.0  # seconds between messages at most
 READ_WITHIN = 60.0  # seconds from a message to its acknowledgement
@@ -57,8 +58,9 @@ class Upkeep:
         """Until cancelled, or until `admit`, the screen or the browser fails."""
         while True:
             screen = await self._admitted()
-            await self._look(screen)
-            await asyncio.sleep(PAUSE)
+            took = await self._look(screen)
+            # A page that is dear to paint is painted less often.
+            await asyncio.sleep(max(PAUSE, REST * took))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), REFRESH - PAUSE)
 
@@ -68,15 +70,18 @@ class Upkeep:
             self._admitted_at = time.monotonic()
         return self._screen
 
-    async def _look(self, screen: Screen) -> None:
+    async def _look(self, screen: Screen) -> float:
+        """Paints the page and sends what changed; the seconds that the painting took."""
         self._news.clear()
+        began = time.monotonic()
         # Without news, what another socket saw half a refresh ago is good enough.
-        since = max(self._news_at, time.monotonic() - REFRESH / 2)
-        painting = await self._paint(screen, since)
+        painting = await self._paint(screen, max(self._news_at, began - REFRESH / 2))
+        took = time.monotonic() - began
         changes = difference(self._held, painting)
         if changes or time.monotonic() - self._told_at > HEARTBEAT:
             await self._send(changes)
             self._held = painting
+        return took
 
     async def _send(self, changes: dict[str, Any]) -> None:
         self._number += 1

@@ -1,0 +1,43 @@
+"""How often a page is painted."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from dashboard.filters import Filters
+from dashboard.painting import Painting
+from dashboard.screens import BoardScreen, Screen
+from dashboard.upkeep import Upkeep
+from dashboard.zones import UTC
+
+
+async def paintings_in_two_seconds(*, each_takes: float) -> int:
+    """While something changes all the time, before a browser that reads at once."""
+    painted = 0
+
+    async def admit() -> Screen:
+        return BoardScreen(Filters(), UTC)
+
+    async def paint(screen: Screen, since: float) -> Painting:
+        nonlocal painted
+        painted += 1
+        await asyncio.sleep(each_takes)
+        upkeep.changed(set())
+        return Painting(parts={"tiles": str(painted)})
+
+    async def tell(message: dict[str, Any]) -> None:
+        upkeep.acknowledge(message["n"])
+
+    upkeep = Upkeep(admit, paint, tell)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(2):
+            await upkeep.run()
+    return painted
+
+
+async def test_a_page_is_painted_four_times_a_second_at_most() -> None:
+    assert 4 <= await paintings_in_two_seconds(each_takes=0.0) <= 9
+
+
+async def test_a_page_that_is_dear_to_paint_is_painted_less_often() -> None:
+    assert await paintings_in_two_seconds(each_takes=0.2) <= 2
