@@ -365,6 +365,7 @@ def command() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         cwd=settings.BASE_DIR,
         env=os.environ | surroundings,
         stderr=subprocess.PIPE,
+        start_new_session=True,
     )
     url = f"http://127.0.0.1:{port}"
     try:
@@ -391,10 +392,11 @@ Running = tuple[str, subprocess.Popen[bytes]]
 def test_it_stops_at_once_with_a_recognition_under_way(
     command: Running, number: signal.Signals
 ) -> None:
+    """The signal reaches the whole group, as Ctrl-C does."""
     _, process = command
     children = psutil.Process(process.pid).children(recursive=True)
     assert children
-    process.send_signal(number)
+    os.killpg(process.pid, number)
     _, errors = process.communicate(timeout=4)
     assert b"Traceback" not in errors
     assert not any(child.is_running() for child in children)
