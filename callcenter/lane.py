@@ -17,7 +17,7 @@ from callcenter.limits import App, Message, Receive, Send, replay
 from calls.api import acceptance
 from calls.api.auth import known_keys, secret_of
 from calls.api.errors import answer_to
-from calls.api.schemas import PacketIn
+from calls.api.schemas.incoming import PacketIn
 from calls.ingest.batching import Busy
 from calls.models import ApiKey
 from calls.models.access import Scope

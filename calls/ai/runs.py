@@ -9,18 +9,17 @@ from django.db import transaction
 from django.db.models import Count
 
 from calls import dispatch
-from calls.ai import attempts, sentiment
+from calls.ai import attempts
 from calls.ai.attempts import Progress
 from calls.ai.audio import Audio, Piece, assemble_tracks
 from calls.ai.claims import Claim, LostClaim, hold
-from calls.ai.jobs import queue_further_run
+from calls.ai.outcome import ACTOR, finish, give_up
 from calls.ai.transcription import RequestFailed, Segment
-from calls.models import Attempt, Call, Job, Packet, Result, Utterance
+from calls.models import Attempt, Call, Job, Packet
 from calls.models.job import JobQuerySet, Verdict
 from calls.moves import change, move
 from calls.states import Outcome, State, Track
 
-ACTOR = "worker"
 MAX_ABANDONED = 5  # leases in a row whose worker died
 MAX_RESCUED = 500  # jobs at a time
 
@@ -111,7 +110,7 @@ def conclude(claim: Claim, recording: Recording, *, now: datetime) -> None:
         faults = [track.fault for track in tracks.values() if track.fault]
         waiting = [track for track in tracks.values() if not track.answer]
         if faults:
-            _give_up(call, job, faults[0].words, kind=faults[0].kind, now=now)
+            give_up(call, job, faults[0].words, kind=faults[0].kind, now=now)
         elif waiting:
             due = min(track.next_try_at or now for track in waiting)
             release(call, job, due_at=due, now=now)
@@ -119,7 +118,7 @@ def conclude(claim: Claim, recording: Recording, *, now: datetime) -> None:
             answers = {
                 name: track.answer.answer or [] for name, track in tracks.items() if track.answer
             }
-            _finish(call, job, answers, now=now)
+            finish(call, job, answers, now=now)
 
 
 def hand_back(claim: Claim, *, now: datetime) -> None:
@@ -156,7 +155,7 @@ def _take_back(call: Call, job: Job, *, now: datetime) -> None:
     job.save(update_fields=["abandoned"])
     if job.abandoned >= MAX_ABANDONED and call.state == State.PROCESSING_AI:
         words = f"{MAX_ABANDONED} workers in a row died over this call"
-        _give_up(call, job, words, kind=Verdict.ABANDONED, now=now)
+        give_up(call, job, words, kind=Verdict.ABANDONED, now=now)
     else:
         release(call, job, due_at=now, now=now)
 
@@ -183,94 +182,3 @@ def _pieces(call: Call, track: str) -> list[Piece]:
 def _count_packets(call: Call) -> dict[str, int]:
     rows = Packet.objects.filter(call=call).values_list("track").annotate(Count("sequence"))
     return dict.fromkeys(Track.values, 0) | dict(rows)
-
-
-def _finish(
-    call: Call, job: Job, answers: Mapping[str, list[dict[str, object]]], *, now: datetime
-) -> None:
-    """No audio: no result. Else a result, whose transcript may be empty."""
-    if not answers:
-        outcome, words = Outcome.NO_AUDIO, "No packet of the call holds audio that can be decoded."
-    elif _store_result(call, job, answers, now=now):
-        outcome, words = Outcome.TRANSCRIBED, ""
-    else:
-        outcome, words = Outcome.NO_SPEECH, "Nobody is heard to speak."
-    _close(job, outcome, now=now)
-    move(
-        call,
-        State.COMPLETED,
-        now=now,
-        actor=ACTOR,
-        reason=f"run {job.run}: {outcome.label.lower()}",
-        ai_outcome=outcome,
-        ai_words=words,
-        has_ai_result=bool(answers) or call.has_ai_result,
-        processed_at=now,
-        next_attempt_at=None,
-        last_error="",
-        unread_late=False,
-    )
-
-
-def _store_result(
-    call: Call, job: Job, answers: Mapping[str, list[dict[str, object]]], *, now: datetime
-) -> bool:
-    """Replaces the call's result as a whole; whether anything was said."""
-    utterances = sorted(
-        (_utterance(track, row) for track, rows in answers.items() for row in rows),
-        key=lambda utterance: (utterance.start, utterance.track),
-    )
-    verdict = sentiment.overall((u.text, u.score) for u in utterances)
-    Result.objects.filter(call=call).delete()
-    result = Result.objects.create(
-        call=call,
-        run=job.run,
-        transcript="\n".join(utterance.text for utterance in utterances),
-        sentiment=verdict.sentiment,
-        score=verdict.score,
-        created_at=now,
-    )
-    for utterance in utterances:
-        utterance.result = result
-    Utterance.objects.bulk_create(utterances)
-    return bool(utterances)
-
-
-def _utterance(track: str, row: Mapping[str, object]) -> Utterance:
-    segment = Segment(**row)  # type: ignore[arg-type]
-    judged = sentiment.judge(segment.text)
-    return Utterance(
-        track=track,
-        start=segment.start,
-        end=segment.end,
-        text=segment.text,
-        sentiment=judged.sentiment,
-        score=judged.score,
-        confidence=segment.confidence,
-    )
-
-
-def _give_up(call: Call, job: Job, words: str, *, kind: str, now: datetime) -> None:
-    """FAILED; after transient failures a further run comes by itself, a few times."""
-    _close(job, Outcome.FAILED, now=now)
-    move(
-        call,
-        State.FAILED,
-        now=now,
-        actor=ACTOR,
-        reason=f"run {job.run}: {words}",
-        ai_outcome=Outcome.FAILED,
-        ai_words=words,
-        processed_at=now,
-        next_attempt_at=None,
-        last_error=words,
-    )
-    if kind == Verdict.TRANSIENT:
-        again = queue_further_run(call, job, now=now)
-        change(call, now=now, next_attempt_at=again)
-
-
-def _close(job: Job, outcome: Outcome, *, now: datetime) -> None:
-    job.finished_at, job.outcome = now, outcome
-    job.token, job.leased_until, job.holder = None, None, ""
-    job.save(update_fields=["finished_at", "outcome", "token", "leased_until", "holder"])

@@ -5,7 +5,8 @@ import time
 from ninja.errors import HttpError
 
 from calls.api import bulk, rates
-from calls.api.schemas import Accepted, BulkAccepted, PacketIn
+from calls.api.schemas.incoming import PacketIn
+from calls.api.schemas.outgoing import Accepted, BulkAccepted
 from calls.ingest.batching import writer
 from calls.ingest.store import Arrival
 from calls.models import ApiKey

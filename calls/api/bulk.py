@@ -10,7 +10,8 @@ from pydantic import ValidationError as Invalid
 from pydantic_core import from_json
 
 from calls.api.errors import fields
-from calls.api.schemas import BulkAccepted, BulkPacketIn, Rejected, Strict
+from calls.api.schemas.incoming import BulkPacketIn, Strict
+from calls.api.schemas.outgoing import BulkAccepted, Rejected
 from calls.ingest.store import Arrival, Receipt
 
 MAX_PACKETS = 1000

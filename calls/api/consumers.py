@@ -18,7 +18,7 @@ from pydantic import ValidationError as Invalid
 
 from calls import events
 from calls.api.auth import find_key, secret_of
-from calls.api.schemas import ClientMessage
+from calls.api.schemas.incoming import ClientMessage
 from calls.models import Call
 from calls.models.access import Scope
 from calls.states import State

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import F, Q
 
-from calls.api.schemas import CallsQuery
+from calls.api.schemas.incoming import CallsQuery
 from calls.models import Call
 from calls.models.call import CallQuerySet
 

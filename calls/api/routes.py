@@ -13,22 +13,17 @@ from calls import stats
 from calls.ai import jobs
 from calls.api import acceptance, bulk, errors, listing
 from calls.api.auth import lane_scope, scope
-from calls.api.schemas import (
+from calls.api.schemas.incoming import CallId, CallIn, CallsQuery, EndIn, PacketIn, TranscriptQuery
+from calls.api.schemas.outgoing import (
     Accepted,
     BulkAccepted,
     CallDetail,
-    CallId,
-    CallIn,
     CallOut,
     CallsOut,
-    CallsQuery,
-    EndIn,
-    PacketIn,
     Problem,
     ResultOut,
     StatsOut,
     StatusOut,
-    TranscriptQuery,
 )
 from calls.ingest import ending, metadata
 from calls.models import ApiKey, Call
