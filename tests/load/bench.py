@@ -1,11 +1,12 @@
 """Ingest beside a peer, in turn, on one machine: `make bench`.
 
     python -m tests.load.bench [--connections 32] [--seconds 6] [--rounds 3]
-    python -m tests.load.bench --steady 200 --seconds 60
+    python -m tests.load.bench --steady 200 --seconds 60 --sockets 50
 
 Both sides get an embedded PostgreSQL of their own with its durable defaults. Prints a table of
 medians and ratios; `--steady` sends so many packets a second at fixed times to the product alone
-and reports the latency from the time at which each was due.
+and reports the latency from the time at which each was due, while a worker transcribes calls that
+end, one a second, and open sockets hear of every call.
 """
 
 import argparse
@@ -23,10 +24,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
+import websockets
 
 from callcenter import leash
 from callcenter.embedded.engines import Urls, serving
-from tests.load.client import Figures, closed_loop, open_loop, post
+from tests.ai_service import ai_service
+from tests.load.client import Figures, closed_loop, connect, open_loop, post
 from tests.processes import free_port
 from tests.waiting import until
 
@@ -59,16 +62,27 @@ def _packet(sequence: int) -> bytes:
 
 
 @contextmanager
-def product(home: Path) -> Iterator[tuple[str, str]]:
-    """One web process on an engine of its own; its address and a key."""
+def product(home: Path, *, worker: bool = False, **settings: str) -> Iterator[tuple[str, str]]:
+    """One web process on an engine of its own, with a worker on request; address and key."""
     with serving(home) as urls:
         port = free_port()
-        environment = _environment(home, urls) | {"PORT": str(port)}
+        environment = _environment(home, urls) | settings | {"PORT": str(port)}
         manage = [sys.executable, "-W", "ignore", "manage.py"]
         subprocess.run([*manage, "migrate", "-v0"], env=environment, cwd=ROOT, check=True)
-        words = [*manage, "create_api_key", "bench", "--scope", "ingest"]
+        words = [
+            *manage,
+            "create_api_key",
+            "bench",
+            "--scope=ingest",
+            "--scope=read",
+            "--scope=manage",
+        ]
         made = subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, check=True)
-        with _running([sys.executable, "-m", "callcenter.web"], environment, port) as url:
+        with ExitStack() as stack:
+            if worker:
+                stack.enter_context(_spawned([*manage, "worker"], environment))
+            web = [sys.executable, "-m", "callcenter.web"]
+            url = stack.enter_context(_running(web, environment, port))
             yield url, made.stdout.decode().strip()
 
 
@@ -95,11 +109,17 @@ def _environment(home: Path, urls: Urls) -> dict[str, str]:
 
 @contextmanager
 def _running(words: list[str], environment: dict[str, str], port: int) -> Iterator[str]:
-    process = leash.spawn(words, cwd=ROOT, env=environment)
     url = f"http://127.0.0.1:{port}"
-    try:
+    with _spawned(words, environment):
         until(lambda: _answers(url), 30, f"{url} answers")
         yield url
+
+
+@contextmanager
+def _spawned(words: list[str], environment: dict[str, str]) -> Iterator[None]:
+    process = leash.spawn(words, cwd=ROOT, env=environment)
+    try:
+        yield
     finally:
         process.terminate()
         process.communicate(timeout=20)
@@ -146,12 +166,50 @@ def table(rows: dict[str, list[Figures]], connections: int) -> str:
     return "\n".join(lines)
 
 
-def steady(*, rate: float, seconds: float) -> None:
-    with tempfile.TemporaryDirectory() as home, product(Path(home)) as (url, key):
-        run = f"s{time.time_ns()}"
-        figures = asyncio.run(open_loop(url, packets(run, key), rate=rate, seconds=seconds))
-    times = ", ".join(f"p{p} {figures.milliseconds(p):.1f} ms" for p in (50, 95, 99))
-    print(f"{rate:g} packets/s for {seconds:g} s: {times}; {dict(figures.statuses)}")
+def steady(*, rate: float, seconds: float, sockets: int, rounds: int) -> None:
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        service = stack.enter_context(ai_service(failure=0.25, latency=1.0))
+        url, key = stack.enter_context(product(home, worker=True, AI_BASE_URL=service.url))
+        for _ in range(rounds):
+            load = _steady(url, key, rate=rate, seconds=seconds, sockets=sockets)
+            figures, heard = asyncio.run(load)
+            times = ", ".join(f"p{p} {figures.milliseconds(p):.1f} ms" for p in (50, 95, 99))
+            print(
+                f"{rate:g} packets/s for {seconds:g} s, {sockets} sockets: {times};"
+                f" {dict(figures.statuses)}; {heard} messages heard,"
+                f" {service.requests} AI requests",
+                flush=True,
+            )
+
+
+async def _steady(
+    url: str, key: str, *, rate: float, seconds: float, sockets: int
+) -> tuple[Figures, int]:
+    run, heard = f"s{time.time_ns()}", itertools.count()
+    listening = [asyncio.create_task(_listen(url, key, heard)) for _ in range(sockets)]
+    ending = asyncio.create_task(_end_calls(url, key, run))
+    figures = await open_loop(url, packets(run, key), rate=rate, seconds=seconds)
+    for task in (ending, *listening):
+        task.cancel()
+    await asyncio.gather(ending, *listening, return_exceptions=True)
+    return figures, next(heard)
+
+
+async def _listen(url: str, key: str, heard: Iterator[int]) -> None:
+    address = f"{url.replace('http', 'ws')}/ws/supervisor"
+    headers = {"Authorization": f"Bearer {key}"}
+    async with websockets.connect(address, additional_headers=headers, max_size=None) as socket:
+        async for _ in socket:
+            next(heard)
+
+
+async def _end_calls(url: str, key: str, run: str) -> None:
+    connection = await connect(url)
+    for number in itertools.count():
+        await connection.ask(post(f"/v1/call/stream/{run}-short-{number}", _packet(0), key))
+        await connection.ask(post(f"/v1/call/{run}-short-{number}/end", b"{}", key))
+        await asyncio.sleep(1)
 
 
 def main() -> None:
@@ -162,9 +220,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=6)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steady", type=float, metavar="RATE", help="packets a second")
+    parser.add_argument("--sockets", type=int, default=50, help="open ones, with --steady")
     options = parser.parse_args()
     if options.steady:
-        steady(rate=options.steady, seconds=options.seconds)
+        steady(
+            rate=options.steady,
+            seconds=options.seconds,
+            sockets=options.sockets,
+            rounds=options.rounds,
+        )
     else:
         compare(connections=options.connections, seconds=options.seconds, rounds=options.rounds)
 
