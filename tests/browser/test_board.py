@@ -112,16 +112,16 @@ def test_without_sockets_the_page_asks_again(chromium: Browser, system: System) 
     page = context.new_page()
     page.route_web_socket("**/ws/board*", lambda socket: socket.close())
     sign_in(page, system.url, system.supervisor)
-    expect(badge(page)).to_have_text("every 5 s", timeout=12 * SECOND)
+    expect(badge(page)).to_have_text("every 3 s", timeout=12 * SECOND)
     page.evaluate("window.mark = 'the same page'")
     system.send_packet("b-1", 0)
-    expect(row(page, "b-1")).to_be_visible(timeout=8 * SECOND)
+    expect(row(page, "b-1")).to_be_visible(timeout=6 * SECOND)
     assert never_reloaded(page)
 
     # The login ends elsewhere.
     [session] = [c["value"] for c in context.cookies() if c.get("name") == "sessionid"]
     system.query("DELETE FROM django_session WHERE session_key = %s", session)
-    expect(badge(page)).to_contain_text("signed out", timeout=8 * SECOND)
+    expect(badge(page)).to_contain_text("signed out", timeout=6 * SECOND)
     context.close()
 
 

@@ -20,11 +20,11 @@ SECOND = 1000.0  # milliseconds
 PLAYED = recordings()[0]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def at_work(running: System) -> Iterator[None]:
-    running.start("speech", "worker")
+@pytest.fixture(autouse=True)
+def at_work(system: System) -> Iterator[None]:
+    system.start("speech", "worker")
     yield
-    running.stop("worker", "speech")
+    system.stop("worker", "speech")
 
 
 @pytest.fixture
@@ -86,16 +86,3 @@ def test_a_spoken_call_is_followed_to_its_transcript(
 
     stored = system.query("SELECT text FROM calls_utterance ORDER BY start, id")
     assert call.locator(".said").all_text_contents() == [text for (text,) in stored]
-
-
-def test_a_call_is_run_again_from_its_page(page: Page, system: System) -> None:
-    system.send_packet("s-1", 0)
-    system.send("POST", "/call/s-1/end")
-    page.goto(f"{system.url}/calls/s-1/")
-    expect(page.locator("#summary")).to_contain_text("No speech", timeout=90 * SECOND)
-    page.get_by_role("button", name="Reprocess").click()
-    expect(page.get_by_text("A new AI run is queued.")).to_be_visible()
-    mark(page)
-    expect(page.locator("#attempts")).to_contain_text("Run 2: Reprocess asked by user admin")
-    expect(page.locator("#history")).to_contain_text("run 2: no speech", timeout=90 * SECOND)
-    assert never_reloaded(page)

@@ -251,13 +251,20 @@ async def test_who_never_reads_is_told_to_come_again(monkeypatch: pytest.MonkeyP
     assert await close_code(socket) == 1013
 
 
-@pytest.mark.parametrize(
-    "nonsense", ["{", "[]", "7", "null", '{"ack": 99}', '{"ack": "1"}', '{"ack": []}', "x" * 9999]
-)
-async def test_nonsense_is_no_acknowledgement_and_does_no_harm(nonsense: str) -> None:
+async def test_nonsense_is_no_acknowledgement_and_does_no_harm() -> None:
     socket = await look()
     first = await socket.receive_json_from(timeout=SOON)
-    await socket.send_to(text_data=nonsense)
+    for nonsense in (
+        "{",
+        "[]",
+        "7",
+        "null",
+        '{"ack": 99}',
+        '{"ack": "1"}',
+        '{"ack": []}',
+        "x" * 9999,
+    ):
+        await socket.send_to(text_data=nonsense)
     await socket.send_to(bytes_data=b"\0\xff")
     call = await here(call_in_progress)
     assert await socket.receive_nothing(timeout=0.5)

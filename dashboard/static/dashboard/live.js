@@ -14,7 +14,8 @@ const FINAL = {
 const HEARD_WITHIN = 25_000; // the server says something every ten seconds
 const OPEN_WITHIN = 8_000;
 const PATIENCE = 3_000; // without the socket, before polling and being called stale
-const POLL_EVERY = 5_000;
+const POLL_EVERY = 3_000;
+const ANSWER_WITHIN = 8_000;
 const [TRY_FIRST, TRY_LAST] = [500, 8_000];
 
 const address = document.body.dataset.socket;
@@ -60,7 +61,7 @@ async function poll() {
   if (ended || polling || source === "socket") return;
   polling = true;
   try {
-    const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(POLL_EVERY) });
+    const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN) });
     if (answer.redirected) return finish(FINAL[4401]);
     if (answer.status === 403 || answer.status === 404) return finish(FINAL[4000 + answer.status]);
     if (!answer.ok) throw new Error(answer.statusText);
