@@ -1,82 +1,24 @@
-"""The socket of the pages, through the whole ASGI application and a real Redis."""
+"""What the socket of a page tells, with a real Redis."""
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
 
 import pytest
-from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from channels.testing import WebsocketCommunicator
-from django.contrib.auth.models import User
 from django.db.models import F
 from django.test import Client
 
-from callcenter.asgi import application
 from calls.events import GROUP
 from calls.models import Call
 from calls.records.archive import archive
 from dashboard import upkeep
 from tests.dashboard.outcomes import transcribed_call
 from tests.dashboard.people import user_with
-from tests.factories import NOW, api_key, call_in_progress, fresh_id, hang_up, send
+from tests.dashboard.sockets import SOON, Message, close_code, element, hear, hear_of, here, look
+from tests.factories import NOW, call_in_progress, fresh_id, hang_up, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-HOST = (b"host", b"localhost")
-ORIGIN = (b"origin", b"http://localhost")
-SOON = 4.0  # seconds; a look at the database that nobody asked for comes after two
-
-P = ParamSpec("P")
-R = TypeVar("R")
-Message = dict[str, Any]
-
-
-async def here(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-    """Runs what uses the ORM beside the sockets under test."""
-    result: R = await database_sync_to_async(function)(*args, **kwargs)
-    return result
-
-
-def session_of(user: User) -> tuple[bytes, bytes]:
-    client = Client()
-    client.force_login(user)
-    return (b"cookie", f"sessionid={client.cookies['sessionid'].value}".encode())
-
-
-async def connect(path: str, *headers: tuple[bytes, bytes]) -> WebsocketCommunicator:
-    socket = WebsocketCommunicator(application, path, headers=[HOST, *headers])
-    connected, _ = await socket.connect(timeout=SOON)
-    assert connected
-    return socket
-
-
-async def look(path: str = "/ws/board", *permissions: str) -> WebsocketCommunicator:
-    """The socket of a page that somebody with these permissions, or a supervisor, looks at."""
-    user = await here(user_with, *(permissions or ("view_call",)))
-    return await connect(path, await here(session_of, user), ORIGIN)
-
-
-async def close_code(socket: WebsocketCommunicator) -> int:
-    message = await socket.receive_output(timeout=SOON)
-    assert message["type"] == "websocket.close", message
-    return int(message["code"])
-
-
-async def hear(socket: WebsocketCommunicator) -> Message:
-    """The next message, acknowledged."""
-    message: Message = await socket.receive_json_from(timeout=SOON)
-    await socket.send_json_to({"ack": message["n"]})
-    return message
-
-
-async def hear_of(socket: WebsocketCommunicator, call: Call) -> Message:
-    """The next message that has the call's row."""
-    async with asyncio.timeout(SOON):
-        while element(call) not in (message := await hear(socket)).get("rows", {}):
-            pass
-    return message
 
 
 async def silent(socket: WebsocketCommunicator, *, about: Call) -> bool:
@@ -87,32 +29,6 @@ async def silent(socket: WebsocketCommunicator, *, about: Call) -> bool:
     except TimeoutError:
         return True
     return False
-
-
-def element(call: Call) -> str:
-    return f"call:{call.call_id}"
-
-
-async def test_nobody_is_refused_with_4401() -> None:
-    assert await close_code(await connect("/ws/board", ORIGIN)) == 4401
-
-
-async def test_a_key_is_refused_with_4401_even_beside_a_session() -> None:
-    key = await here(api_key)
-    bearer = (b"authorization", f"Bearer {key}".encode())
-    assert await close_code(await connect("/ws/board", bearer)) == 4401
-    cookie = await here(session_of, await here(user_with, "view_call"))
-    assert await close_code(await connect("/ws/board", bearer, cookie)) == 4401
-
-
-async def test_without_the_permission_it_is_refused_with_4403() -> None:
-    assert await close_code(await look("/ws/board", "reprocess_call")) == 4403
-
-
-@pytest.mark.parametrize("origin", [b"http://evil.example", b"null", b"http://localhost:99"])
-async def test_a_strange_page_is_refused_with_4403(origin: bytes) -> None:
-    cookie = await here(session_of, await here(user_with, "view_call"))
-    assert await close_code(await connect("/ws/board", cookie, (b"origin", origin))) == 4403
 
 
 async def test_the_first_message_is_the_page_as_the_server_paints_it() -> None:
@@ -273,48 +189,6 @@ async def test_nonsense_is_no_acknowledgement_and_does_no_harm() -> None:
     await socket.disconnect()
 
 
-@pytest.fixture
-def trust_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The login is looked at before each message, not only every thirty seconds."""
-    monkeypatch.setattr(upkeep, "TRUSTED_FOR", 0.0)
-
-
-async def closes_with(code: int, change: Callable[[User], object]) -> None:
-    user = await here(user_with, "view_call")
-    socket = await connect("/ws/board", await here(session_of, user), ORIGIN)
-    await hear(socket)
-    await here(change, user)
-    await here(call_in_progress)
-    assert await close_code(socket) == code
-
-
-@pytest.mark.usefixtures("trust_nobody")
-async def test_who_is_disabled_hears_no_more() -> None:
-    await closes_with(4401, lambda user: User.objects.filter(pk=user.pk).update(is_active=False))
-
-
-@pytest.mark.usefixtures("trust_nobody")
-async def test_who_loses_the_permission_hears_no_more() -> None:
-    await closes_with(4403, lambda user: user.user_permissions.clear())
-
-
-@pytest.mark.usefixtures("trust_nobody")
-async def test_who_gets_a_new_password_elsewhere_hears_no_more() -> None:
-    await closes_with(4401, lambda user: User.objects.filter(pk=user.pk).update(password="other"))
-
-
-@pytest.mark.usefixtures("trust_nobody")
-async def test_who_logs_out_elsewhere_hears_no_more() -> None:
-    client = Client()
-    await here(client.force_login, await here(user_with, "view_call"))
-    cookie = f"sessionid={client.cookies['sessionid'].value}".encode()
-    socket = await connect("/ws/board", (b"cookie", cookie), ORIGIN)
-    await hear(socket)
-    await here(client.post, "/logout/")
-    await here(call_in_progress)
-    assert await close_code(socket) == 4401
-
-
 async def test_a_calls_page_hears_what_changed_of_the_call() -> None:
     call = await here(call_in_progress)
     socket = await look(f"/ws/board?call={call.call_id}")
@@ -334,18 +208,6 @@ async def test_a_calls_page_hears_nothing_of_others() -> None:
     await here(hang_up, other, now=NOW)
     assert await socket.receive_nothing(timeout=1.0)
     await socket.disconnect()
-
-
-async def test_a_calls_page_has_buttons_for_those_who_may_use_them() -> None:
-    call = await here(transcribed_call)
-    path = f"/ws/board?call={call.call_id}"
-    seen = {}
-    for permissions in (["view_call"], ["view_call", "reprocess_call"]):
-        socket = await look(path, *permissions)
-        seen[len(permissions)] = (await hear(socket))["parts"]["actions"]
-        await socket.disconnect()
-    assert "Reprocess" not in seen[1]
-    assert "Reprocess" in seen[2]
 
 
 async def test_the_page_of_an_unknown_call_is_closed_with_4404() -> None:
