@@ -124,6 +124,7 @@ ROOT_URLCONF = "callcenter.urls"
 ASGI_APPLICATION = "callcenter.asgi.application"
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
+DATETIME_FORMAT = "Y-m-d H:i:s"
 USE_I18N = False
 USE_TZ = True
 STATIC_URL = "/static/"

@@ -278,7 +278,7 @@ def test_an_unknown_zone_is_utc(cookie: str) -> None:
 
 def test_the_tiles_say_that_the_ai_service_is_down(client: Client) -> None:
     call = ended_call()
-    claim, now = begin_run(call), timezone.now()
+    claim, now = begin_run(call), timezone.now() + timedelta(minutes=1)
     for _ in range(5):
         ask(claim, "inbound", OVERLOADED, now=now)
     ai: Any = board.tiles(UTC, now=now + timedelta(seconds=2))
