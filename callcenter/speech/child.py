@@ -6,7 +6,6 @@ parent, whose end closes stdin.
 
 import json
 import os
-import signal
 import sys
 from pathlib import Path
 from queue import SimpleQueue
@@ -17,8 +16,6 @@ from callcenter.speech.recognition import Recogniser
 
 
 def main() -> None:
-    # Ctrl-C reaches the whole group; the parent ends its recognisers when it has done with them.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     asked: SimpleQueue[str] = SimpleQueue()
     Thread(target=_listen, args=(asked,), daemon=True).start()
     recogniser = Recogniser()

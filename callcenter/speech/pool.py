@@ -30,7 +30,13 @@ class RecogniserProcess:
     async def start(self) -> Process:
         if self._process is None or self._process.returncode is not None:
             self._process = await asyncio.create_subprocess_exec(
-                *CHILD, stdin=PIPE, stdout=PIPE, limit=MAX_ANSWER, cwd=ROOT
+                *CHILD,
+                stdin=PIPE,
+                stdout=PIPE,
+                limit=MAX_ANSWER,
+                cwd=ROOT,
+                # Out of reach of Ctrl-C: the service ends its recognisers when it has done.
+                start_new_session=True,
             )
         return self._process
 

@@ -402,6 +402,13 @@ def test_it_stops_at_once_with_a_recognition_under_way(
     assert not any(child.is_running() for child in children)
 
 
+def test_ctrl_c_is_left_to_the_service(command: Running) -> None:
+    """A recogniser that hears of it while it still loads would complain."""
+    _, process = command
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert os.getpgid(process.pid) not in {os.getpgid(child.pid) for child in children}
+
+
 def test_it_answers_while_it_recognises(command: Running) -> None:
     url, _ = command
     began = time.monotonic()
