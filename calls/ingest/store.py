@@ -83,7 +83,15 @@ class _Tally:
         self.has_packet_zero |= sequence == 0
 
 
-LOCKED = ("pk", "call_id", "state", "packet_count", "last_sequence", "has_packet_zero")
+# What `Call.objects.locked()` does; written out, for compiling it anew for every batch took a
+# fifth of the interpreter's time.
+LOCK_CALLS = """
+SELECT id, call_id, state, packet_count, last_sequence, has_packet_zero
+FROM calls_call
+WHERE call_id = ANY(%b::text[])
+ORDER BY id
+FOR NO KEY UPDATE
+"""
 
 INSERT_PACKETS = """
 INSERT INTO calls_packet (call_id, sequence, track, data, timestamp, late, received_at)
@@ -121,7 +129,7 @@ def store(arrivals: Sequence[Arrival], *, now: datetime) -> list[Receipt]:
     names = {arrival.call_id for arrival in arrivals}
     while True:
         with transaction.atomic():
-            rows = Call.objects.filter(call_id__in=names).locked().values_list(*LOCKED)
+            rows = _execute(LOCK_CALLS, [list(names)])
             calls = {row[1]: _Tally(*row) for row in rows}
             if len(calls) == len(names):
                 return _store_locked(arrivals, calls, now=now)
@@ -215,8 +223,9 @@ def _execute(statement: str, values: Sequence[Any]) -> Cursor[Any]:
     Django's own cursor writes every value into the text of the statement, which for a thousand
     packets costs more than storing them.
     """
-    cursor = Cursor(connection.connection)
+    connection.ensure_connection()
     with connection.wrap_database_errors:
+        cursor = Cursor(connection.connection)
         cursor.execute(statement, values, prepare=True)
     return cursor
 
