@@ -125,7 +125,9 @@ class DashboardConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             await self._tell({"type": "heartbeat", "timestamp": _now()})
 
     async def _tell(self, message: dict[str, Any]) -> None:
-        await self.send(text_data=json.dumps(message))
+        # A client that is gone is heard of through `disconnect`.
+        with suppress(OSError):
+            await self.send(text_data=json.dumps(message))
 
 
 class SupervisorConsumer(DashboardConsumer):
