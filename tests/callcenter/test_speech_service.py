@@ -97,7 +97,7 @@ def test_failures_are_answered_503_in_the_openai_shape() -> None:
     config = SpeechConfig(failure_rate=0.25, latency=(0, 0), engine="canned", seed=7)
     expected = Unreliability(config)
     with service(config) as url:
-        answers = [ask(url) for _ in range(40)]
+        answers = [ask(url) for _ in range(20)]
     assert [a.status_code == 503 for a in answers] == [expected.fate().fails for _ in answers]
     failures = [a.json()["error"] for a in answers if a.status_code == 503]
     assert failures
@@ -355,9 +355,12 @@ def long_speech() -> bytes:
     return ulaw_file([to_ulaw(np.tile(sound, 24))], 8_000)
 
 
-@pytest.fixture
-def command() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """`manage.py speech` at work on a long recognition."""
+Running = tuple[str, subprocess.Popen[bytes]]
+
+
+@contextmanager
+def at_work() -> Iterator[Running]:
+    """`manage.py speech` with a long recognition under way."""
     port = free_port()
     surroundings = {"SPEECH_PORT": str(port), "AI_FAILURE_RATE": "0", "AI_LATENCY": "0"}
     process = subprocess.Popen(
@@ -385,7 +388,17 @@ def answers(url: str) -> bool:
         return False
 
 
-Running = tuple[str, subprocess.Popen[bytes]]
+@pytest.fixture
+def command() -> Iterator[Running]:
+    with at_work() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def lasting() -> Iterator[Running]:
+    """One for all tests that let it live."""
+    with at_work() as running:
+        yield running
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -402,23 +415,23 @@ def test_it_stops_at_once_with_a_recognition_under_way(
     assert not any(child.is_running() for child in children)
 
 
-def test_ctrl_c_is_left_to_the_service(command: Running) -> None:
-    """A recogniser that hears of it while it still loads would complain."""
-    _, process = command
-    children = psutil.Process(process.pid).children(recursive=True)
-    assert os.getpgid(process.pid) not in {os.getpgid(child.pid) for child in children}
-
-
-def test_it_answers_while_it_recognises(command: Running) -> None:
-    url, _ = command
-    began = time.monotonic()
-    assert answers(url)
-    assert time.monotonic() - began < 1
-
-
 def test_its_recognisers_end_with_it_even_by_sigkill(command: Running) -> None:
     _, process = command
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     _, alive = psutil.wait_procs(children, timeout=10)
     assert not alive
+
+
+def test_ctrl_c_is_left_to_the_service(lasting: Running) -> None:
+    """A recogniser that hears of it while it still loads would complain."""
+    _, process = lasting
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert os.getpgid(process.pid) not in {os.getpgid(child.pid) for child in children}
+
+
+def test_it_answers_while_it_recognises(lasting: Running) -> None:
+    url, _ = lasting
+    began = time.monotonic()
+    assert answers(url)
+    assert time.monotonic() - began < 1
