@@ -82,14 +82,15 @@ def ai_service(**options: float) -> Iterator[AiService]:
         yield service
     finally:
         service.hold.set()
-        server.close()
-        asyncio.run_coroutine_threadsafe(_end_conversations(), loop).result()
+        asyncio.run_coroutine_threadsafe(_end(server), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
 
 
-async def _end_conversations() -> None:
+async def _end(server: asyncio.Server) -> None:
+    """Within the loop, for a server may not be closed from another thread."""
+    server.close()
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
