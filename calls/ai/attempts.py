@@ -13,15 +13,10 @@ from calls.models.job import Verdict
 class Progress:
     """How far one track of a run has come."""
 
-    attempts: int = 0
     failures: int = 0
     answer: Attempt | None = None
     fault: Attempt | None = None
     next_try_at: datetime | None = None
-
-    @property
-    def exhausted(self) -> bool:
-        return self.fault is not None
 
 
 def progress(job: Job, track: str, *, packets: int) -> Progress:
@@ -35,7 +30,6 @@ def progress(job: Job, track: str, *, packets: int) -> Progress:
     stuck = last is not None and last.next_try_at is None
     hopeless = last is not None and last.kind in (Verdict.CALL_FAULT, Verdict.TRANSIENT)
     return Progress(
-        attempts=len(rows),
         failures=sum(row.kind == Verdict.TRANSIENT for row in rows),
         answer=successes.last(),
         fault=last if stuck and hopeless else None,
