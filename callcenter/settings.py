@@ -136,7 +136,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
 
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "BACKEND": "callcenter.channel_layer.ChannelLayer",
         "CONFIG": {"hosts": [REDIS], "prefix": "callcenter"},
     }
 }

@@ -25,6 +25,8 @@ def main() -> None:
         ws_max_size=65536,
         ws_ping_interval=20,
         ws_ping_timeout=20,
+        # The same news goes to many sockets: compressing it for each would hold up the packets.
+        ws_per_message_deflate=False,
     )
 
 

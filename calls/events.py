@@ -7,6 +7,7 @@ the reader holds, and the reader asks again.
 
 import asyncio
 import atexit
+import json
 import logging
 import os
 import threading
@@ -31,6 +32,25 @@ BATCH = 200  # calls a message
 SEND_TIMEOUT = 0.3  # seconds; a frozen Redis must not hold anybody up
 VERSIONS_KEPT = 24 * 3600  # seconds
 RATE_KEPT = 60  # seconds
+
+TOLD = (
+    "call_id",
+    "agent",
+    "queue",
+    "state",
+    "version",
+    "packet_count",
+    "last_sequence",
+    "has_packet_zero",
+    "late",
+    "ai_outcome",
+    "attempts",
+    "next_attempt_at",
+    "last_error",
+    "has_ai_result",
+    "result__transcript",
+    "result__sentiment",
+)
 
 # Answers the version announced before, or -1 where a newer one was announced already.
 ANNOUNCED = """
@@ -185,15 +205,17 @@ def _count(store: Any, packets: int) -> None:
 def _tell(loop: asyncio.AbstractEventLoop, store: Any, versions: Any, batch: Sequence[int]) -> None:
     """Loads the calls as they are now and sends those whose version nobody announced yet."""
     now = timezone.now()
-    calls = list(Call.objects.filter(pk__in=batch).select_related("result"))
+    calls = list(Call.objects.filter(pk__in=batch).select_related("result").only(*TOLD))
     pipe = store.pipeline(transaction=False)
     for call in calls:
         versions(keys=[f"announced:{call.pk}"], args=[call.version, VERSIONS_KEPT], client=pipe)
     news = [
         {
+            "call_id": call.call_id,
             "agent": call.agent,
             "queue": call.queue,
-            "update": describe(call, now=now) | {"previous": before},
+            # Written out once here, not once for each socket that sends it.
+            "update": json.dumps(describe(call, now=now) | {"previous": before}),
         }
         for call, before in zip(calls, pipe.execute(), strict=True)
         if before != -1

@@ -11,9 +11,7 @@ import logging
 from contextlib import suppress
 from typing import Any
 
-from asgiref.sync import ThreadSensitiveContext
 from channels.db import database_sync_to_async
-from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError, InterfaceError
 from django.http import QueryDict
 from django.utils import timezone
@@ -21,6 +19,7 @@ from django.utils import timezone
 from calls import events
 from calls.api.auth import secret_of
 from calls.api.consumers import FORBIDDEN, UNKNOWN, refuse
+from calls.api.socket import Socket
 from calls.models import Call
 from dashboard import screens
 from dashboard.painting import Painting
@@ -44,12 +43,7 @@ class Refused(Exception):
         self.code = code
 
 
-class BoardConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
-        # Without a context of its own, all sockets of a process would share one database thread.
-        async with ThreadSensitiveContext():
-            return await super().__call__(scope, receive, send)
-
+class BoardConsumer(Socket):
     async def connect(self) -> None:
         self.upkeep: Upkeep | None = None
         self.running: asyncio.Task[None] | None = None
@@ -80,7 +74,7 @@ class BoardConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def calls_changed(self, event: dict[str, Any]) -> None:
         if self.upkeep:
-            self.upkeep.changed({change["update"]["call_id"] for change in event["calls"]})
+            self.upkeep.changed({change["call_id"] for change in event["calls"]})
 
     async def _run(self, upkeep: Upkeep) -> None:
         with suppress(OSError):  # the browser has left

@@ -32,6 +32,7 @@ ONLY_HERE = {
     "channels": {
         "calls.events",
         "calls.api.consumers",
+        "calls.api.socket",
         "callcenter.sockets",
         "callcenter.asgi",
         "dashboard.consumers",

@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from asgiref.sync import ThreadSensitiveContext
 from channels.db import database_sync_to_async
-from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.db.models import Q
 from django.http.request import validate_host
@@ -19,6 +17,7 @@ from pydantic import ValidationError as Invalid
 from calls import events
 from calls.api.auth import find_key, secret_of
 from calls.api.schemas.incoming import ClientMessage
+from calls.api.socket import Socket
 from calls.models import Call
 from calls.models.access import Scope
 from calls.states import State
@@ -37,13 +36,9 @@ class Subscriptions:
     everything: bool = False
     named: set[tuple[str, str]] = field(default_factory=set)
 
-    def wants(self, change: dict[str, Any]) -> bool:
+    def wants(self, change: dict[str, str]) -> bool:
         return self.everything or not self.named.isdisjoint(
-            {
-                ("call_id", change["update"]["call_id"]),
-                ("queue", change["queue"]),
-                ("agent", change["agent"]),
-            }
+            (field, change[field]) for field in ("call_id", "queue", "agent")
         )
 
     def add(self, message: ClientMessage) -> None:
@@ -60,15 +55,10 @@ class Subscriptions:
             self.named.discard(message.selector)
 
 
-class DashboardConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
+class DashboardConsumer(Socket):
     """`/ws/dashboard`: sends what the client subscribes to."""
 
     subscribed_from_the_start = False
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
-        # Without a context of its own, all sockets of a process would share one database thread.
-        async with ThreadSensitiveContext():
-            return await super().__call__(scope, receive, send)
 
     async def connect(self) -> None:
         self.subscriptions = Subscriptions()
@@ -107,9 +97,9 @@ class DashboardConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     async def calls_changed(self, event: dict[str, Any]) -> None:
         updates = [c["update"] for c in event["calls"] if self.subscriptions.wants(c)]
         if len(updates) == 1:
-            await self._tell(updates[0])
+            await self._send(updates[0])
         elif updates:
-            await self._tell({"type": "call_updates", "calls": updates})
+            await self._send(f'{{"type": "call_updates", "calls": [{", ".join(updates)}]}}')
 
     async def _subscribe(self, message: ClientMessage) -> None:
         if len(self.subscriptions.named) >= MAX_SUBSCRIPTIONS:
@@ -125,9 +115,12 @@ class DashboardConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             await self._tell({"type": "heartbeat", "timestamp": _now()})
 
     async def _tell(self, message: dict[str, Any]) -> None:
+        await self._send(json.dumps(message))
+
+    async def _send(self, text: str) -> None:
         # A client that is gone is heard of through `disconnect`.
         with suppress(OSError):
-            await self.send(text_data=json.dumps(message))
+            await self.send(text_data=text)
 
 
 class SupervisorConsumer(DashboardConsumer):

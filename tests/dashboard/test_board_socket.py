@@ -137,7 +137,7 @@ async def test_at_most_four_messages_a_second_are_sent() -> None:
 
 
 def changed(call: Call) -> Message:
-    news = {"agent": "", "queue": "", "update": {"call_id": call.call_id}}
+    news = {"call_id": call.call_id, "agent": "", "queue": "", "update": "{}"}
     return {"type": "calls.changed", "calls": [news]}
 
 

@@ -24,7 +24,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
-import websockets
 
 from callcenter import leash
 from callcenter.embedded.engines import Urls, serving
@@ -186,22 +185,28 @@ def steady(*, rate: float, seconds: float, sockets: int, rounds: int) -> None:
 async def _steady(
     url: str, key: str, *, rate: float, seconds: float, sockets: int
 ) -> tuple[Figures, int]:
-    run, heard = f"s{time.time_ns()}", itertools.count()
-    listening = [asyncio.create_task(_listen(url, key, heard)) for _ in range(sockets)]
-    ending = asyncio.create_task(_end_calls(url, key, run))
-    figures = await open_loop(url, packets(run, key), rate=rate, seconds=seconds)
-    for task in (ending, *listening):
-        task.cancel()
-    await asyncio.gather(ending, *listening, return_exceptions=True)
-    return figures, next(heard)
+    run = f"s{time.time_ns()}"
+    with _listeners(url, key, sockets) as listeners:
+        ending = asyncio.create_task(_end_calls(url, key, run))
+        figures = await open_loop(url, packets(run, key), rate=rate, seconds=seconds)
+        ending.cancel()
+        await asyncio.gather(ending, return_exceptions=True)
+        heard, _ = listeners.communicate(timeout=20)
+    return figures, int(heard)
 
 
-async def _listen(url: str, key: str, heard: Iterator[int]) -> None:
-    address = f"{url.replace('http', 'ws')}/ws/supervisor"
-    headers = {"Authorization": f"Bearer {key}"}
-    async with websockets.connect(address, additional_headers=headers, max_size=None) as socket:
-        async for _ in socket:
-            next(heard)
+@contextmanager
+def _listeners(url: str, key: str, sockets: int) -> Iterator[subprocess.Popen[bytes]]:
+    words = [sys.executable, "-m", "tests.load.listeners", url, str(sockets)]
+    environment = os.environ | {"LISTENER_KEY": key}
+    process = leash.spawn(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE)
+    assert process.stdout
+    try:
+        process.stdout.readline()
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 async def _end_calls(url: str, key: str, run: str) -> None:
