@@ -38,8 +38,10 @@ class BodyLimit:
 
 
 def _declared(scope: MutableMapping[str, Any]) -> int:
-    length = dict(scope["headers"]).get(b"content-length", b"0")
-    return int(length) if length.isdigit() and len(length) < 16 else 0
+    for name, length in scope["headers"]:
+        if name == b"content-length":
+            return int(length) if length.isdigit() and len(length) < 16 else 0
+    return 0
 
 
 async def _read(limit: int, receive: Receive) -> bytes | None:

@@ -1,9 +1,46 @@
 """The web process, `python -m callcenter.web`: uvicorn with bounds on what a client may hold."""
 
+import asyncio
 import os
+from typing import Any, cast
 
 import uvicorn
 from django.conf import settings
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+class OneWrite:
+    """A transport that sends what is written at one go, such as head and body of an answer.
+
+    Each write of its own would be a system call, which costs more than writing the answer.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._held: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if not self._held:
+            self._loop.call_soon(self._flush)
+        self._held.append(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._held:
+            self._transport.write(b"".join(self._held))
+            self._held.clear()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class Protocol(HttpToolsProtocol):
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(cast(asyncio.Transport, OneWrite(transport)))
 
 
 def main() -> None:
@@ -18,6 +55,7 @@ def main() -> None:
         # Its messages go where ours go.
         log_config=None,
         log_level="warning",
+        http=Protocol,
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=30,

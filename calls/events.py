@@ -52,12 +52,20 @@ TOLD = (
     "result__sentiment",
 )
 
-# Answers the version announced before, or -1 where a newer one was announced already.
+# KEYS: the calls; ARGV: seconds they are kept, then their versions. Answers for each the version
+# announced before, or -1 where this one or a newer one was announced already.
 ANNOUNCED = """
-local before = tonumber(redis.call('GET', KEYS[1]) or '0')
-if before >= tonumber(ARGV[1]) then return -1 end
-redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
-return before
+local told = {}
+for i, key in ipairs(KEYS) do
+  local before = tonumber(redis.call('GET', key) or '0')
+  if before < tonumber(ARGV[i + 1]) then
+    redis.call('SET', key, ARGV[i + 1], 'EX', ARGV[1])
+    told[i] = before
+  else
+    told[i] = -1
+  end
+end
+return told
 """
 
 
@@ -167,7 +175,7 @@ class Announcer:
             try:
                 _count(store, packets)
                 for start in range(0, len(waiting), BATCH):
-                    _tell(loop, store, versions, waiting[start : start + BATCH])
+                    _tell(loop, versions, waiting[start : start + BATCH])
             except (redis.RedisError, OSError, DatabaseError) as error:
                 log.warning("%d changes were not announced: %s", len(waiting), error)
             except Exception:
@@ -202,23 +210,24 @@ def _count(store: Any, packets: int) -> None:
         store.pipeline().incrby(key, packets).expire(key, RATE_KEPT).execute()
 
 
-def _tell(loop: asyncio.AbstractEventLoop, store: Any, versions: Any, batch: Sequence[int]) -> None:
+def _tell(loop: asyncio.AbstractEventLoop, versions: Any, batch: Sequence[int]) -> None:
     """Loads the calls as they are now and sends those whose version nobody announced yet."""
     now = timezone.now()
     calls = list(Call.objects.filter(pk__in=batch).select_related("result").only(*TOLD))
-    pipe = store.pipeline(transaction=False)
-    for call in calls:
-        versions(keys=[f"announced:{call.pk}"], args=[call.version, VERSIONS_KEPT], client=pipe)
+    before = versions(
+        keys=[f"announced:{call.pk}" for call in calls],
+        args=[VERSIONS_KEPT, *(call.version for call in calls)],
+    )
     news = [
         {
             "call_id": call.call_id,
             "agent": call.agent,
             "queue": call.queue,
             # Written out once here, not once for each socket that sends it.
-            "update": json.dumps(describe(call, now=now) | {"previous": before}),
+            "update": json.dumps(describe(call, now=now) | {"previous": previous}),
         }
-        for call, before in zip(calls, pipe.execute(), strict=True)
-        if before != -1
+        for call, previous in zip(calls, before, strict=True)
+        if previous != -1
     ]
     if news:
         message = {"type": "calls.changed", "calls": news}

@@ -57,6 +57,7 @@ class Sentiment(TextChoices):
 
 
 CALL_ID_PATTERN: Final = r"^[A-Za-z0-9+][A-Za-z0-9+._:@-]{0,127}$"
+CALL_ID_CHARACTERS: Final = CALL_ID_PATTERN.replace("{0,127}", "*")
 MOVES: Final[Mapping[State, frozenset[State]]] = {
     State.IN_PROGRESS: frozenset({State.COMPLETED, State.FAILED}),
     State.COMPLETED: frozenset({State.PROCESSING_AI, State.ARCHIVED}),

@@ -79,11 +79,11 @@ class Writer:
             self._size += waiter.size
             self._start()
             self._ready.notify()
+        expiry = waiter.future.get_loop().call_later(PATIENCE, _expire, waiter.future)
         try:
-            async with asyncio.timeout(PATIENCE):
-                return await waiter.future
-        except TimeoutError:
-            raise Busy(f"the database did not answer within {PATIENCE} s") from None
+            return await waiter.future
+        finally:
+            expiry.cancel()
 
     def _start(self) -> None:
         if self._thread is None or not self._thread.is_alive():
@@ -111,6 +111,11 @@ class Writer:
                     batch.append(waiter)
                     packets += len(waiter.arrivals)
         return batch
+
+
+def _expire(future: asyncio.Future[Any]) -> None:
+    if not future.done():
+        future.set_exception(Busy(f"the database did not answer within {PATIENCE} s"))
 
 
 def _attempt(work: Callable[[], Any]) -> Any:

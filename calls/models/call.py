@@ -8,7 +8,7 @@ from django.db import connection, models
 from django.db.models import Q
 
 from calls.states import (
-    CALL_ID_PATTERN,
+    CALL_ID_CHARACTERS,
     MOVES,
     RUNNABLE,
     WITH_RESULT,
@@ -133,7 +133,8 @@ class Call(models.Model):
         ]
         constraints = [
             models.CheckConstraint(
-                condition=Q(call_id__regex=CALL_ID_PATTERN) & ~Q(call_id="stream"),
+                # The column bounds the length; a bounded pattern costs every packet 17 µs.
+                condition=Q(call_id__regex=CALL_ID_CHARACTERS) & ~Q(call_id="stream"),
                 name="call_id_shape",
             ),
             models.CheckConstraint(condition=_choices("state", State), name="call_state"),
