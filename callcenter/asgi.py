@@ -3,23 +3,24 @@
 import gc
 import os
 
+import django
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
-from django.core.asgi import get_asgi_application
 
 from callcenter.limits import BodyLimit
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "callcenter.settings")
 os.environ.setdefault("CALLCENTER_ROLE", "web")
-http = get_asgi_application()
+django.setup(set_prefix=False)
 
-# Consumers need the models, which get_asgi_application() loads.
+# Consumers need the models, which setup() loads.
 from callcenter import sockets  # noqa: E402
+from callcenter.handler import OneThread  # noqa: E402
 from callcenter.lane import IngestLane  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": BodyLimit(IngestLane(http)),
+        "http": BodyLimit(IngestLane(OneThread())),
         "websocket": AuthMiddlewareStack(URLRouter(sockets.routes)),
     }
 )
