@@ -1,6 +1,6 @@
 """Wakes the workers, now or at a time. Any wake-up may be lost or doubled: jobs are the truth."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django_q.brokers.orm import ORM
 from django_q.models import OrmQ
@@ -8,6 +8,12 @@ from django_q.tasks import async_task
 
 WORK_ON_DUE = "calls.tasks.work_on_due"
 SWEEP = "calls.tasks.sweep"
+
+ALIKE = timedelta(seconds=1)
+"""Wake-ups this close are one: who is woken stays awake longer than that."""
+
+# Sweeps are delivered at once, too, but never taken for the wake-up of somebody else.
+SWEEPS_LIE_BACK = timedelta(days=1)
 
 
 class _At(ORM):  # type: ignore[misc]
@@ -24,8 +30,12 @@ class _At(ORM):  # type: ignore[misc]
 
 
 def wake(*, at: datetime) -> None:
-    """Part of the caller's transaction: the wake-up exists if and only if the job does."""
-    async_task(WORK_ON_DUE, broker=_At(at))
+    """Part of the caller's transaction: the wake-up exists if and only if the job does.
+
+    Many calls that end together wake the workers once.
+    """
+    if not OrmQ.objects.filter(lock__gt=at - ALIKE, lock__lte=at).exists():
+        async_task(WORK_ON_DUE, broker=_At(at))
 
 
 def wake_sweep(*, now: datetime, previous: int | None = None) -> int:
@@ -35,6 +45,6 @@ def wake_sweep(*, now: datetime, previous: int | None = None) -> int:
     """
     if previous and OrmQ.objects.filter(pk=previous, lock__lte=now).exists():
         return previous
-    broker = _At(now)
+    broker = _At(now - SWEEPS_LIE_BACK)
     async_task(SWEEP, broker=broker, task_name="sweep")
     return broker.row
