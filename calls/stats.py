@@ -6,13 +6,10 @@ from datetime import datetime, timedelta
 from django.db.models import Count, Min, Q
 
 from calls import events
-from calls.models import Attempt, Call, Job
-from calls.models.job import Verdict
+from calls.models import AiService, Attempt, Call, Job
+from calls.models.job import FAULTS
 from calls.states import State
 
-FAULTS = (Verdict.TRANSIENT, Verdict.CONFIGURATION)
-OUTAGE_FAULTS = 5
-OUTAGE_WINDOW = timedelta(seconds=10)
 RECENT = timedelta(hours=1)
 
 
@@ -57,8 +54,12 @@ def ai_figures(*, now: datetime) -> AiFigures:
 
 
 def ai_available(*, now: datetime) -> bool:
-    """Not so after five faults and no success within ten seconds."""
-    kinds = Attempt.objects.filter(ended_at__gte=now - OUTAGE_WINDOW).values_list("kind", flat=True)
-    seen = list(kinds)
-    faults = sum(kind in FAULTS for kind in seen)
-    return faults < OUTAGE_FAULTS or Verdict.SUCCESS in seen
+    """False while the service is away: a probe said so, or none was answered for a while."""
+    service = AiService.objects.first()
+    return service is None or service.is_available(now=now)
+
+
+def why_away() -> str:
+    """What is wrong with the service, in words; nothing while no probe found it away."""
+    service = AiService.objects.exclude(confirmed_at=None).first()
+    return service.words if service else ""

@@ -8,6 +8,7 @@ from typing import Any
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
+from calls import stats
 from calls.models import Attempt, Call, Job
 from calls.states import RUNNABLE, EndReason, Outcome, Sentiment, State, may_move
 from dashboard import words
@@ -60,6 +61,7 @@ def _standing(call: Call) -> dict[str, Any]:
         "outcome": Outcome(call.ai_outcome),
         "ai_progress": words.ai_progress(call),
         "next_try_at": words.next_try_at(call),
+        "service_away": "" if settled else stats.why_away(),
         "refusal": words.refusal(call),
         "may_reprocess": call.state in RUNNABLE,
         "may_archive": settled and may_move(call.state, State.ARCHIVED),

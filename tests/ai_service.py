@@ -17,10 +17,11 @@ ANSWER = {
 
 @dataclass
 class AiService:
-    """Answers what `script` says, one entry a request, then by chance, then with success."""
+    """Answers what `script` says, one a request, then `always`, by chance, or with success."""
 
     url: str = ""
     script: list[tuple[int, dict[str, str], object]] = field(default_factory=list)
+    always: tuple[int, dict[str, str], object] | None = None
     failure: float = 0.0
     latency: float = 0.0
     requests: int = 0
@@ -44,6 +45,8 @@ class AiService:
             await asyncio.sleep(self.latency)
             if self.script:
                 return self.script.pop(0)
+            if self.always:
+                return self.always
             if self._random.random() < self.failure:
                 return 503, {}, {"error": {"message": "try again"}}
             return 200, {}, ANSWER

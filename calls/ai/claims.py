@@ -1,14 +1,15 @@
 """Who may work on a job: claimed with a lease and a token, held only while the lease is renewed."""
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
 
-from calls.models import Call, Job
+from calls.models import Call, Job, bulk
+from calls.models.job import Priority
 
 LEASE = timedelta(seconds=30)
 
@@ -18,20 +19,33 @@ class Claim:
     job: int
     call: int
     token: UUID
+    priority: int = Priority.FRESH
+
+
+Held = Mapping[Claim, tuple[Call, Job]]
 
 
 class LostClaim(Exception):
     """The lease ran out and somebody else may work on the job now: nothing may be stored."""
 
+    def __init__(self, claim: Claim) -> None:
+        super().__init__(f"job {claim.job} was taken away")
 
-def claim_due(limit: int, *, worker: str, now: datetime) -> list[Claim]:
-    """Takes up to `limit` due jobs that nobody holds."""
+
+def claim_due(limit: int, *, worker: str, now: datetime, kept_for_others: int = 0) -> list[Claim]:
+    """Takes up to `limit` due jobs that nobody holds, calls just ended before the rest.
+
+    So many places are `kept_for_others`, as long as there are any.
+    """
+    due = Job.objects.due(now=now).select_for_update(skip_locked=True)
     with transaction.atomic():
-        jobs = list(Job.objects.due(now=now).select_for_update(skip_locked=True)[:limit])
-        claims = [Claim(job.pk, job.call_id, uuid.uuid4()) for job in jobs]
+        others = list(due.filter(priority=Priority.AGAIN)[:kept_for_others])
+        taken = [job.pk for job in others]
+        jobs = others + list(due.exclude(pk__in=taken)[: limit - len(others)])
+        claims = [Claim(job.pk, job.call_id, uuid.uuid4(), job.priority) for job in jobs]
         for job, claim in zip(jobs, claims, strict=True):
             job.token, job.leased_until, job.holder = claim.token, now + LEASE, worker
-        Job.objects.bulk_update(jobs, ["token", "leased_until", "holder"])
+        bulk.update(jobs, ["token", "leased_until", "holder"])
     return claims
 
 
@@ -41,10 +55,21 @@ def renew(claims: Collection[Claim], *, now: datetime) -> None:
     Job.objects.filter(token__in=tokens).update(leased_until=now + LEASE)
 
 
+def hold_all(claims: Collection[Claim]) -> Held:
+    """Locks claimed jobs and their calls in the caller's transaction; lost ones are left out."""
+    calls = Call.objects.locked().in_bulk([claim.call for claim in claims])
+    locked = Job.objects.select_for_update().order_by("pk")
+    jobs = locked.in_bulk([claim.job for claim in claims])
+    return {
+        claim: (calls[claim.call], jobs[claim.job])
+        for claim in claims
+        if claim.call in calls and claim.job in jobs and jobs[claim.job].token == claim.token
+    }
+
+
 def hold(claim: Claim) -> tuple[Call, Job]:
-    """Locks the claimed job and its call in the caller's transaction. Raises `LostClaim`."""
-    call = Call.objects.locked().filter(pk=claim.call).first()
-    job = Job.objects.select_for_update().filter(pk=claim.job, token=claim.token).first()
-    if call is None or job is None:
-        raise LostClaim(f"job {claim.job} was taken away")
-    return call, job
+    """The same for one. Raises `LostClaim`."""
+    held = hold_all([claim])
+    if not held:
+        raise LostClaim(claim)
+    return held[claim]

@@ -2,24 +2,40 @@
 
 import asyncio
 import fcntl
+import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-import httpx
+import numpy as np
 from django.conf import settings
+from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
-from calls.ai import runs
+from calls.ai import breaker, runs
+from calls.ai.audio import Audio
 from calls.ai.claims import Claim, LostClaim, claim_due, renew
-from calls.ai.transcription import Service
-from calls.ai.work import Database, Tools, work_on
+from calls.ai.together import Together
+from calls.ai.transcription import Client, RequestFailed, Service
+from calls.ai.turns import Turns
+from calls.ai.work import Tools, work_on
 from calls.models import Job
+from calls.models.job import FAULTS
 
-LOOK_EVERY = 0.5  # seconds between looks for what became due meanwhile
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 0.1  # seconds between looks for what became due meanwhile
+LINGER = 2.0  # seconds without work; longer than wake-ups that are taken for one are apart
 RENEW_EVERY = 10.0  # seconds; a third of the lease
 STOP_WITHIN = 8.0  # seconds that requests in flight get when the worker is stopped
+READERS = 2  # threads; a long call is read beside the short ones
+
+CLIP = Audio(np.zeros(8000, np.int16), 8000)
+"""What a probe asks about: a second of silence, of no call."""
 
 
 def drive() -> None:
@@ -36,7 +52,7 @@ def drive() -> None:
 
 
 def _work_waits() -> bool:
-    return Job.objects.due(now=timezone.now()).exists()
+    return Job.objects.due(now=timezone.now()).exists() or breaker.state().is_open
 
 
 def _stopping() -> bool:
@@ -60,25 +76,69 @@ def _slot() -> Iterator[bool]:
         yield True
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a driver wants to know of the database."""
+
+    room: int
+    kept_for_others: int
+    may_probe: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    breaker_is_open: bool
+    probe: bool
+    claims: list[Claim]
+
+
+def _look(wishes: Sequence[_Look], *, now: datetime) -> list[_Seen]:
+    """Claims what is due; while the breaker is open nothing but a probe, if it is our turn."""
+    [wish] = wishes
+    worker = os.environ.get("CALLCENTER_WORKER", "")
+    if breaker.state().is_open:
+        return [_Seen(True, wish.may_probe and breaker.take_probe(now=now), [])]
+    kept = min(wish.kept_for_others, wish.room)
+    claims = claim_due(wish.room, worker=worker, now=now, kept_for_others=kept)
+    return [_Seen(False, False, claims)]
+
+
+def _renew(claims: Sequence[Claim], *, now: datetime) -> list[None]:
+    renew(claims, now=now)
+    return [None for _ in claims]
+
+
+def _note_answer(moments: Sequence[datetime], *, now: datetime) -> list[None]:
+    breaker.note_answer(now=now)
+    return [None for _ in moments]
+
+
+def _note_silence(probes: Sequence[tuple[str, datetime]], *, now: datetime) -> list[None]:
+    for words, began in probes:
+        breaker.note_silence(words, began=began, now=now)
+    return [None for _ in probes]
+
+
 class Driver:
     """One life of the loop, within one event loop."""
 
     def __init__(self) -> None:
         self._width = settings.AI_CONCURRENCY
+        self._turns = Turns()
         self._working: dict[asyncio.Task[None], Claim] = {}
-        self._database = Database()
+        self._probes: set[asyncio.Task[None]] = set()
         self._tools = Tools(
-            database=self._database,
+            ledger=Together(threads=1, name="ledger"),
+            reader=Together(threads=READERS, name="reader"),
             requests=asyncio.Semaphore(self._width),
-            client=httpx.AsyncClient(
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=self._width),
-                trust_env=False,
-            ),
-            service=Service(
-                url=settings.AI_BASE_URL,
-                key=settings.AI_API_KEY,
-                model=settings.AI_MODEL,
-                timeout=settings.AI_TIMEOUT,
+            client=Client(
+                Service(
+                    url=settings.AI_BASE_URL,
+                    key=settings.AI_API_KEY,
+                    model=settings.AI_MODEL,
+                    timeout=settings.AI_TIMEOUT,
+                ),
+                width=self._width,
             ),
         )
 
@@ -87,31 +147,58 @@ class Driver:
         try:
             async with self._tools.client:
                 await self._loop()
+                await self._stop()
         finally:
             renewal.cancel()
-            self._database.close()
+            self._tools.ledger.close()
+            self._tools.reader.close()
 
     async def _loop(self) -> None:
-        while not _stopping():
-            room = self._width - len(self._working)
-            claims = await self._claim(room) if room else []
-            for claim in claims:
-                task = asyncio.create_task(work_on(claim, self._tools))
-                self._working[task] = claim
-                task.add_done_callback(self._working.pop)
-            if not self._working:
-                return
-            await asyncio.wait(
-                self._working, timeout=LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED
-            )
-        await self._stop()
+        active = time.monotonic()
+        while not _stopping() and time.monotonic() - active < LINGER:
+            await self._look()
+            if self._working or self._tools.breaker_is_open:
+                active = time.monotonic()
+            await asyncio.sleep(LOOK_EVERY)
 
-    async def _claim(self, room: int) -> list[Claim]:
-        worker = os.environ.get("CALLCENTER_WORKER", "")
-        return await self._database(claim_due, room, worker=worker, now=timezone.now())
+    async def _look(self) -> None:
+        room = self._width - len(self._working)
+        wish = _Look(room, self._turns.kept_for_others(room), not self._tools.requests.locked())
+        try:
+            seen: _Seen = await self._tools.ledger(_look, wish)
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("cannot look for work: %s", str(error).strip())
+            return
+        self._tools.breaker_is_open = seen.breaker_is_open
+        self._turns.note([claim.priority for claim in seen.claims])
+        for claim in seen.claims:
+            task = asyncio.create_task(work_on(claim, self._tools))
+            self._working[task] = claim
+            task.add_done_callback(self._working.pop)
+        if seen.probe:
+            probe = asyncio.create_task(self._probe())
+            self._probes.add(probe)
+            probe.add_done_callback(self._probes.discard)
+
+    async def _probe(self) -> None:
+        """Asks the service about a clip of our own; any answer of its own is a sign of life."""
+        began = timezone.now()
+        async with self._tools.requests:
+            try:
+                await self._tools.client.transcribe(CLIP)
+            except RequestFailed as failure:
+                if failure.kind in FAULTS:
+                    log.warning("the AI service is away: %s", failure.words)
+                    await self._tools.ledger(_note_silence, (failure.words, began))
+                    return
+        await self._tools.ledger(_note_answer, began)
+        log.info("the AI service answers")
 
     async def _stop(self) -> None:
         """Requests in flight get a moment to end; the rest is handed back."""
+        for probe in self._probes:
+            probe.cancel()
+        await asyncio.gather(*self._probes, return_exceptions=True)
         if not self._working:
             return
         _, late = await asyncio.wait(self._working, timeout=STOP_WITHIN)
@@ -119,11 +206,13 @@ class Driver:
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-        for claim in claims:
-            with suppress(LostClaim):
-                await self._database(runs.hand_back, claim, now=timezone.now())
+        back = (self._tools.ledger(runs.hand_back, claim) for claim in claims)
+        for lost in await asyncio.gather(*back, return_exceptions=True):
+            if isinstance(lost, Exception) and not isinstance(lost, LostClaim):
+                log.error("a job could not be handed back: %s", lost)
 
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(RENEW_EVERY)
-            await self._database(renew, list(self._working.values()), now=timezone.now())
+            renewals = (self._tools.ledger(_renew, claim) for claim in self._working.values())
+            await asyncio.gather(*renewals, return_exceptions=True)

@@ -7,11 +7,10 @@ from django.db import transaction
 
 from calls import dispatch
 from calls.models import Call, Job
-from calls.models.job import Origin
+from calls.models.job import Origin, Priority
 from calls.moves import change
 from calls.states import RUNNABLE, Outcome, State
 
-FRESH, AGAIN = 0, 1  # priorities: calls just ended go first
 MAX_FURTHER_RUNS = 3
 
 
@@ -21,12 +20,12 @@ class RunRefused(Exception):
 
 def queue_first_run(call: Call, *, now: datetime, actor: str) -> None:
     """The run of a locked call that just ended, in the transaction of its end."""
-    _create(call, Origin.END, now=now, actor=actor, priority=FRESH)
+    _create(call, Origin.END, now=now, actor=actor, priority=Priority.FRESH)
 
 
 def queue_run(call: Call, origin: Origin, *, now: datetime, actor: str) -> None:
     """A new run of a locked call: outcome pending, attempts from 1, nothing taken over."""
-    _create(call, origin, now=now, actor=actor, priority=AGAIN)
+    _create(call, origin, now=now, actor=actor, priority=Priority.AGAIN)
     _show_as_queued(call, now=now)
 
 
@@ -43,7 +42,7 @@ def queue_further_run(call: Call, failed: Job, *, now: datetime) -> datetime | N
         Origin.RETRY,
         now=now,
         actor="system",
-        priority=AGAIN,
+        priority=Priority.AGAIN,
         due_at=at,
         further_runs=failed.further_runs + 1,
         since_run=failed.since_run,

@@ -1,132 +1,250 @@
-"""A run from its first attempt to its outcome, each step one short transaction under the claim."""
+"""A run from its first attempt to its outcome, step by step.
+
+A step takes what many calls want at that moment and does it in one short transaction under their
+claims; for each it answers with its result or with the `LostClaim` that forbids it.
+"""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import TypeVar
 
 from django.db import transaction
 from django.db.models import Count
 
-from calls import dispatch
-from calls.ai import attempts
-from calls.ai.attempts import Progress
-from calls.ai.audio import Audio, Piece, assemble_tracks
-from calls.ai.claims import Claim, LostClaim, hold
-from calls.ai.outcome import ACTOR, finish, give_up
-from calls.ai.transcription import RequestFailed, Segment
-from calls.models import Attempt, Call, Job, Packet
-from calls.models.job import JobQuerySet, Verdict
-from calls.moves import change, move
+from calls.ai import attempts, breaker
+from calls.ai.attempts import Answer, Ledger
+from calls.ai.claims import Claim, Held, LostClaim, hold, hold_all
+from calls.ai.outcome import ACTOR, Outcomes
+from calls.ai.transcription import RequestFailed
+from calls.models import Attempt, Call, Job, Packet, bulk
+from calls.models.job import FAULTS, JobQuerySet, Verdict
+from calls.moves import Changes
 from calls.states import Outcome, State, Track
 
 MAX_ABANDONED = 5  # leases in a row whose worker died
 MAX_RESCUED = 500  # jobs at a time
 
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True, slots=True)
-class Recording:
-    """What a worker read of a call: the audio of each track that has any."""
+class Request:
+    """One attempt about to be made, numbered within its run and track."""
 
-    audio: Mapping[str, Audio]
+    claim: Claim
+    track: str
+    number: int
+    packets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a claimed call has come: its packets as they were read, and its tracks."""
+
+    claim: Claim
     packets: Mapping[str, int]
+    tracks: Ledger
+
+    def note(self, attempt: Attempt) -> None:
+        self.tracks[attempt.track].note(attempt, packets=self.packets[attempt.track])
 
 
-def begin(claim: Claim, *, now: datetime) -> None:
-    """Moves the call to PROCESSING_AI at the first claim of a run."""
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What came of an attempt: an answer, or a failure and the seconds to the next try.
+
+    `last` says that nothing else is asked about the call now, so that the run is concluded.
+    """
+
+    standing: Standing
+    attempt: Attempt
+    answer: Answer | None = None
+    failure: RequestFailed | None = None
+    wait: float | None = None
+    last: bool = False
+
+    @property
+    def claim(self) -> Claim:
+        return self.standing.claim
+
+
+def begin(claims: Sequence[Claim], *, now: datetime) -> list[Call | LostClaim]:
+    """Moves calls to PROCESSING_AI about which nothing will be asked."""
     with transaction.atomic():
-        call, job = hold(claim)
-        if call.state == State.PROCESSING_AI:
-            return
-        move(
-            call,
-            State.PROCESSING_AI,
-            now=now,
-            actor=ACTOR,
-            reason=f"run {job.run}: {job.get_origin_display().lower()}",
-            run=job.run,
-            attempts=0,
-            ai_outcome=Outcome.PENDING,
-            ai_words="",
-            next_attempt_at=now,
-            last_error="",
+        held = hold_all(claims)
+        changes = Changes(now=now)
+        for call, job in held.values():
+            _begin(call, job, changes, now=now)
+        changes.write()
+    return [held[claim][0] if claim in held else LostClaim(claim) for claim in claims]
+
+
+def _begin(call: Call, job: Job, changes: Changes, *, now: datetime) -> None:
+    """A run begins with its first attempt, whoever makes it."""
+    if call.state == State.PROCESSING_AI:
+        return
+    changes.move(
+        call,
+        State.PROCESSING_AI,
+        actor=ACTOR,
+        reason=f"run {job.run}: {job.get_origin_display().lower()}",
+        run=job.run,
+        attempts=0,
+        ai_outcome=Outcome.PENDING,
+        ai_words="",
+        next_attempt_at=now,
+        last_error="",
+    )
+
+
+def start(requests: Sequence[Request], *, now: datetime) -> list[Attempt | LostClaim]:
+    """Opens the ledger's rows, a run's first with the run; the same row twice is one."""
+    with transaction.atomic():
+        held = hold_all({request.claim for request in requests})
+        changes = Changes(now=now)
+        rows: dict[Request, Attempt] = {}
+        for request in requests:
+            if request.claim in held:
+                call, job = held[request.claim]
+                _begin(call, job, changes, now=now)
+                rows[request] = _row(request, now=now)
+                changes.change(call, attempts=call.attempts + 1, next_attempt_at=None)
+        Attempt.objects.bulk_create(
+            rows.values(),
+            update_conflicts=True,
+            unique_fields=["job", "track", "number"],
+            update_fields=["started_at"],
         )
+        changes.write()
+    return [rows.get(request) or LostClaim(request.claim) for request in requests]
 
 
-def read(claim: Claim) -> Recording:
-    """Reads and assembles the call's packets, as they are now; outside any transaction."""
-    call = Call.objects.get(pk=claim.call)
-    pieces = {track: _pieces(call, track) for track in Track.values}
-    audio = assemble_tracks(pieces, encoding=call.encoding, rate=call.sample_rate)
-    return Recording(audio, {track: len(rows) for track, rows in pieces.items()})
+def _row(request: Request, *, now: datetime) -> Attempt:
+    return Attempt(
+        job_id=request.claim.job,
+        track=request.track,
+        number=request.number,
+        started_at=now,
+        packets_read=request.packets,
+    )
 
 
-def start_attempt(claim: Claim, track: str, *, packets: int, now: datetime) -> Attempt:
-    """Opens the ledger's row of a request about to be made."""
+def close(answers: Sequence[Answered], *, now: datetime) -> list[LostClaim | None]:
+    """Closes the ledger's rows, tells the breaker, and concludes the runs whose last it was."""
     with transaction.atomic():
-        call, job = hold(claim)
-        attempt = attempts.start(job, track, packets=packets, now=now)
-        change(call, now=now, attempts=call.attempts + 1, next_attempt_at=None)
-        return attempt
+        held = hold_all({answered.claim for answered in answers})
+        ours = [answered for answered in answers if answered.claim in held]
+        _close_rows(ours, held, now=now)
+        _tell_breaker(ours, now=now)
+        _conclude([answered.standing for answered in ours if answered.last], held, now=now)
+    return [None if a.claim in held else LostClaim(a.claim) for a in answers]
 
 
-def finish_attempt(
-    claim: Claim, attempt: Attempt, answer: Sequence[Segment], *, now: datetime
-) -> None:
+def _close_rows(answers: Sequence[Answered], held: Held, *, now: datetime) -> None:
+    away = breaker.state().is_away
+    changes = Changes(now=now)
+    for answered in answers:
+        _close_row(answered, away=away, now=now)
+        answered.standing.note(answered.attempt)
+        if answered.failure:
+            attempt = answered.attempt
+            call, _ = held[answered.claim]
+            changes.change(call, next_attempt_at=attempt.next_try_at, last_error=attempt.words)
+    bulk.update([answered.attempt for answered in answers], CLOSED)
+    _forget_deaths([held[answered.claim][1] for answered in answers])
+    changes.write()
+
+
+CLOSED = ("ended_at", "kind", "status", "words", "answer", "next_try_at", "forgiven")
+
+
+def _close_row(answered: Answered, *, away: bool, now: datetime) -> None:
+    attempt, failure = answered.attempt, answered.failure
+    attempt.ended_at = max(now, attempt.started_at)
+    if failure is None:
+        attempt.kind, attempt.status, attempt.answer = Verdict.SUCCESS, 200, answered.answer
+        return
+    attempt.kind, attempt.status, attempt.words = failure.kind, failure.status, failure.words[:400]
+    attempt.forgiven = away and failure.kind in FAULTS
+    attempt.words += breaker.GIVEN_BACK if attempt.forgiven else ""
+    wait = 0.0 if attempt.forgiven else answered.wait
+    attempt.next_try_at = None if wait is None else attempt.ended_at + timedelta(seconds=wait)
+
+
+def _forget_deaths(jobs: Sequence[Job]) -> None:
+    survivors = [job for job in jobs if job.abandoned]
+    for job in survivors:
+        job.abandoned = 0
+    bulk.update(survivors, ["abandoned"])
+
+
+def _tell_breaker(answers: Sequence[Answered], *, now: datetime) -> None:
+    failures = [answered.failure for answered in answers if answered.failure]
+    faults = [failure for failure in failures if failure.kind in FAULTS]
+    if len(failures) < len(answers):
+        breaker.trust()
+    elif any(fault.kind == Verdict.CONFIGURATION for fault in faults):
+        if not breaker.is_alive(now=now):
+            breaker.doubt(faults[-1].words, now=now)
+    elif faults:
+        breaker.judge(faults[-1].words, now=now)
+
+
+def conclude(standings: Sequence[Standing], *, now: datetime) -> list[LostClaim | None]:
+    """Stores the outcomes of the runs that have one, puts the others back until they are due."""
     with transaction.atomic():
-        call, job = hold(claim)
-        attempts.succeed(attempt, answer, now=now)
-        _forget_deaths(job)
-        change(call, now=now, last_error="")
+        held = hold_all([standing.claim for standing in standings])
+        _conclude([s for s in standings if s.claim in held], held, now=now)
+    return [None if s.claim in held else LostClaim(s.claim) for s in standings]
 
 
-def fail_attempt(
-    claim: Claim, attempt: Attempt, failure: RequestFailed, *, wait: float | None, now: datetime
-) -> None:
-    with transaction.atomic():
-        call, job = hold(claim)
-        attempts.fail(attempt, failure, wait=wait, now=now)
-        _forget_deaths(job)
-        change(call, now=now, next_attempt_at=attempt.next_try_at, last_error=attempt.words)
-
-
-def track_progress(claim: Claim, recording: Recording) -> dict[str, Progress]:
-    """How far each track with audio has come."""
-    job = Job.objects.get(pk=claim.job)
-    return {
-        track: attempts.progress(job, track, packets=recording.packets[track])
-        for track in recording.audio
-    }
-
-
-def conclude(claim: Claim, recording: Recording, *, now: datetime) -> None:
-    """Stores the outcome if the run has one, else puts the job back until it is due again."""
-    with transaction.atomic():
-        call, job = hold(claim)
-        if _count_packets(call) != recording.packets:
-            release(call, job, due_at=now, now=now)
-            return
-        tracks = track_progress(claim, recording)
-        faults = [track.fault for track in tracks.values() if track.fault]
-        waiting = [track for track in tracks.values() if not track.answer]
-        if faults:
-            give_up(call, job, faults[0].words, kind=faults[0].kind, now=now)
-        elif waiting:
-            due = min(track.next_try_at or now for track in waiting)
-            release(call, job, due_at=due, now=now)
+def _conclude(standings: Sequence[Standing], held: Held, *, now: datetime) -> None:
+    packets = _count_packets([standing.claim.call for standing in standings])
+    outcomes = Outcomes(now=now)
+    for standing in standings:
+        call, job = held[standing.claim]
+        if packets[call.pk] != standing.packets:
+            outcomes.put_back(call, job, due_at=now)
         else:
-            answers = {
-                name: track.answer.answer or [] for name, track in tracks.items() if track.answer
-            }
-            finish(call, job, answers, now=now)
+            _settle(call, job, standing.tracks, outcomes, now=now)
+    outcomes.write()
 
 
-def hand_back(claim: Claim, *, now: datetime) -> None:
+def _settle(call: Call, job: Job, tracks: Ledger, outcomes: Outcomes, *, now: datetime) -> None:
+    """A failure may fail the call only once the service has shown that it is alive."""
+    faults = [track.fault for track in tracks.values() if track.fault]
+    exhausted = [
+        track.words
+        for name, track in tracks.items()
+        if track.is_exhausted and attempts.is_exhausted(job, name)
+    ]
+    waiting = [track.next_try_at or now for track in tracks.values() if track.answer is None]
+    if faults:
+        outcomes.give_up(call, job, faults[0], kind=Verdict.CALL_FAULT)
+    elif exhausted and breaker.is_alive(now=now):
+        outcomes.give_up(call, job, exhausted[0], kind=Verdict.TRANSIENT)
+    elif exhausted:
+        breaker.doubt(exhausted[0], now=now)
+        outcomes.put_back(call, job, due_at=now)
+    elif waiting:
+        outcomes.put_back(call, job, due_at=min(waiting))
+    else:
+        answers = {name: track.answer or [] for name, track in tracks.items()}
+        outcomes.finish(call, job, answers)
+
+
+def hand_back(claims: Sequence[Claim], *, now: datetime) -> list[LostClaim | None]:
     """A worker that stops gives its work back; nothing is spent."""
     with transaction.atomic():
-        call, job = hold(claim)
-        attempts.abandon(job, words="the worker was stopped; asked again at once", now=now)
-        release(call, job, due_at=now, now=now)
+        held = hold_all(claims)
+        outcomes = Outcomes(now=now)
+        for call, job in held.values():
+            attempts.abandon(job, words="the worker was stopped; asked again at once", now=now)
+            outcomes.put_back(call, job, due_at=now)
+        outcomes.write()
+    return [None if claim in held else LostClaim(claim) for claim in claims]
 
 
 def rescue_dead(*, now: datetime) -> int:
@@ -152,33 +270,18 @@ def _rescue(dead: JobQuerySet, *, now: datetime) -> int:
 def _take_back(call: Call, job: Job, *, now: datetime) -> None:
     attempts.abandon(job, words="the worker died; asked again", now=now)
     job.abandoned += 1
-    job.save(update_fields=["abandoned"])
+    outcomes = Outcomes(now=now)
     if job.abandoned >= MAX_ABANDONED and call.state == State.PROCESSING_AI:
         words = f"{MAX_ABANDONED} workers in a row died over this call"
-        give_up(call, job, words, kind=Verdict.ABANDONED, now=now)
+        outcomes.give_up(call, job, words, kind=Verdict.ABANDONED)
     else:
-        release(call, job, due_at=now, now=now)
+        outcomes.put_back(call, job, due_at=now)
+    outcomes.write()
 
 
-def release(call: Call, job: Job, *, due_at: datetime, now: datetime) -> None:
-    """Gives up a held job until it is due; whoever is awake then takes it."""
-    job.token, job.leased_until, job.holder, job.due_at = None, None, "", due_at
-    job.save(update_fields=["token", "leased_until", "holder", "due_at"])
-    dispatch.wake(at=due_at)
-    change(call, now=now, next_attempt_at=due_at)
-
-
-def _forget_deaths(job: Job) -> None:
-    if job.abandoned:
-        job.abandoned = 0
-        job.save(update_fields=["abandoned"])
-
-
-def _pieces(call: Call, track: str) -> list[Piece]:
-    rows = Packet.objects.filter(call=call, track=track).order_by("sequence")
-    return [Piece(*row) for row in rows.values_list("data", "timestamp").iterator()]
-
-
-def _count_packets(call: Call) -> dict[str, int]:
-    rows = Packet.objects.filter(call=call).values_list("track").annotate(Count("sequence"))
-    return dict.fromkeys(Track.values, 0) | dict(rows)
+def _count_packets(calls: Sequence[int]) -> dict[int, dict[str, int]]:
+    counts = {call: dict.fromkeys(Track.values, 0) for call in calls}
+    rows = Packet.objects.filter(call__in=calls).values_list("call", "track")
+    for call, track, count in rows.annotate(Count("sequence")):
+        counts[call][track] = count
+    return counts

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Self
 
-import httpx
+import aiohttp
 from pydantic_core import from_json
 
 from calls.ai.audio import Audio
@@ -19,6 +20,9 @@ from calls.models.job import Verdict
 
 MAX_ANSWER = 16 * 1024 * 1024  # bytes
 MAX_SEGMENTS = 20_000
+CONNECT_WITHIN = 5.0  # seconds
+SHORT = 60.0  # seconds of audio
+RUBBISH_ABOVE = 2.4  # compression ratio: text that repeats itself
 TRANSIENT_STATUSES = {408, 409, 425}
 CALL_FAULTS = {400, 413, 415, 422}
 REFUSED = {401: "key", 403: "key", 404: "address", 405: "address"}
@@ -59,53 +63,75 @@ class RequestFailed(Exception):
         self.kind, self.words, self.status, self.retry_after = kind, words, status, retry_after
 
 
-async def transcribe(client: httpx.AsyncClient, service: Service, audio: Audio) -> list[Segment]:
-    """What is said on one track, in order of time; empty for silence. Raises `RequestFailed`."""
-    limit = service.timeout + 2 * audio.seconds
-    try:
-        async with asyncio.timeout(limit):
-            wav = await asyncio.to_thread(audio.wav)
-            status, headers, body = await _post(client, service, wav)
-    except TimeoutError:
-        words = f"no answer from the AI service within {limit:.0f} s"
-        raise RequestFailed(Verdict.TRANSIENT, words) from None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        words = f"the AI service could not be reached ({type(error).__name__})"
-        raise RequestFailed(Verdict.TRANSIENT, words) from None
-    if status != httpx.codes.OK:
-        raise _refusal(status, headers, body)
-    return _segments(body, audio.seconds)
+class Client:
+    """Asks one service, up to `width` requests at once; to be used as an async context."""
+
+    def __init__(self, service: Service, *, width: int) -> None:
+        self._service, self._width = service, width
+        self._session: aiohttp.ClientSession
+
+    async def __aenter__(self) -> Self:
+        key = self._service.key
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._width),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_WITHIN),
+            headers={"Accept-Encoding": "identity"}
+            | ({"Authorization": f"Bearer {key}"} if key else {}),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    async def transcribe(self, audio: Audio) -> list[Segment]:
+        """What is said on a track, in order of time; empty for silence. Raises `RequestFailed`."""
+        limit = self._service.timeout + 2 * audio.seconds
+        try:
+            async with asyncio.timeout(limit):
+                status, headers, body = await self._post(await _wav(audio))
+        except (aiohttp.ClientError, UnicodeError) as error:
+            words = f"the AI service could not be reached ({type(error).__name__})"
+            raise RequestFailed(Verdict.TRANSIENT, words) from None
+        except TimeoutError:
+            words = f"no answer from the AI service within {limit:.0f} s"
+            raise RequestFailed(Verdict.TRANSIENT, words) from None
+        if status != HTTPStatus.OK:
+            raise _refusal(status, headers, body)
+        return _segments(body, audio.seconds)
+
+    async def _post(self, wav: bytes) -> tuple[int, Mapping[str, str], bytes]:
+        form = aiohttp.FormData(
+            {
+                "model": self._service.model,
+                "language": "en",
+                "response_format": "verbose_json",
+                "timestamp_granularities[]": "segment",
+            },
+            quote_fields=False,
+        )
+        form.add_field("file", wav, filename="track.wav", content_type="audio/wav")
+        url = f"{self._service.url}/audio/transcriptions"
+        async with self._session.post(url, data=form, allow_redirects=False) as response:
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > MAX_ANSWER:
+                    words = f"the AI service sent more than {MAX_ANSWER} bytes"
+                    raise RequestFailed(Verdict.TRANSIENT, words, status=response.status)
+            return response.status, response.headers, bytes(body)
 
 
-async def _post(
-    client: httpx.AsyncClient, service: Service, wav: bytes
-) -> tuple[int, Mapping[str, str], bytes]:
-    async with client.stream(
-        "POST",
-        f"{service.url}/audio/transcriptions",
-        headers={"Authorization": f"Bearer {service.key}"} if service.key else {},
-        files={"file": ("track.wav", wav, "audio/wav")},
-        data={
-            "model": service.model,
-            "language": "en",
-            "response_format": "verbose_json",
-            "timestamp_granularities[]": "segment",
-        },
-        timeout=httpx.Timeout(None, connect=5.0),
-    ) as response:
-        body = bytearray()
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > MAX_ANSWER:
-                words = f"the AI service sent more than {MAX_ANSWER} bytes"
-                raise RequestFailed(Verdict.TRANSIENT, words, status=response.status_code)
-        return response.status_code, response.headers, bytes(body)
+async def _wav(audio: Audio) -> bytes:
+    """A thread costs more than writing a short track, which holds the loop up for nothing."""
+    return audio.wav() if audio.seconds < SHORT else await asyncio.to_thread(audio.wav)
 
 
 def _refusal(status: int, headers: Mapping[str, str], body: bytes) -> RequestFailed:
     told = _message(body)
     retry_after = parse_retry_after(headers.get("retry-after"), now=datetime.now(UTC))
-    if status == httpx.codes.TOO_MANY_REQUESTS:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         kind, words = Verdict.THROTTLED, "the AI service is busy and asks to wait (429)"
     elif status in REFUSED:
         kind = Verdict.CONFIGURATION
@@ -167,7 +193,7 @@ def _segments(body: bytes, length: float) -> list[Segment]:
 def _segment(row: Any, length: float) -> Segment:
     start = _seconds(row["start"], length)
     end = max(start, _seconds(row["end"], length))
-    return Segment(start, end, clean(str(row["text"])), _confidence(row.get("avg_logprob")))
+    return Segment(start, end, clean(str(row["text"])), _confidence(row))
 
 
 def _seconds(value: Any, length: float) -> float:
@@ -177,8 +203,16 @@ def _seconds(value: Any, length: float) -> float:
     return round(min(max(seconds, 0.0), length), 3)
 
 
-def _confidence(logprob: Any) -> float | None:
-    """The mean probability of a segment's tokens, from the mean of their logarithms."""
-    if not isinstance(logprob, int | float) or not math.isfinite(logprob):
-        return None
-    return round(math.exp(min(float(logprob), 0.0)), 4)
+def _confidence(row: Mapping[str, Any]) -> float | None:
+    """The mean probability of a segment's tokens, from the mean of their logarithms.
+
+    0 for text that compresses too well, which is how a recogniser babbles.
+    """
+    if _number(row.get("compression_ratio"), 0.0) > RUBBISH_ABOVE:
+        return 0.0
+    logprob = _number(row.get("avg_logprob"), math.nan)
+    return None if math.isnan(logprob) else round(math.exp(min(logprob, 0.0)), 4)
+
+
+def _number(value: Any, otherwise: float) -> float:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else otherwise

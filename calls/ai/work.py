@@ -3,80 +3,42 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from threading import Barrier
-from typing import ParamSpec, TypeVar
 
-import httpx
 from django.conf import settings
-from django.db import connections
 from django.utils import timezone
 
-from calls.ai import retry, runs
+from calls.ai import recording, retry, runs
 from calls.ai.attempts import Progress
 from calls.ai.claims import Claim, LostClaim
-from calls.ai.runs import Recording
-from calls.ai.transcription import RequestFailed, Service, transcribe
+from calls.ai.recording import Recording
+from calls.ai.runs import Answered, Request, Standing
+from calls.ai.together import Together
+from calls.ai.transcription import Client, RequestFailed
+from calls.models import Attempt
 from calls.models.job import Verdict
 
 log = logging.getLogger(__name__)
 
-P = ParamSpec("P")
-R = TypeVar("R")
 
-DATABASE_THREADS = 4
-
-
-class Database:
-    """Runs functions that use the ORM in a few threads, each with a connection of its own."""
-
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="database")
-
-    async def __call__(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        def call() -> R:
-            for connection in connections.all(initialized_only=True):
-                connection.close_if_unusable_or_obsolete()
-            return function(*args, **kwargs)
-
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
-
-    def close(self) -> None:
-        """Ends the threads, each with its connection; they wait for each other to get one task."""
-        together = Barrier(DATABASE_THREADS)
-
-        def leave() -> None:
-            together.wait()
-            connections.close_all()
-
-        for _ in range(DATABASE_THREADS):
-            self._threads.submit(leave)
-        self._threads.shutdown(wait=True)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tools:
     """What all work of one driver shares; `requests` bounds those in flight."""
 
-    database: Database
+    ledger: Together
+    reader: Together
     requests: asyncio.Semaphore
-    client: httpx.AsyncClient
-    service: Service
+    client: Client
+    breaker_is_open: bool = False
 
 
 async def work_on(claim: Claim, tools: Tools) -> None:
     """Takes the call as far as it can be taken now. Never raises but for cancellation."""
-    database = tools.database
     try:
-        await database(runs.begin, claim, now=timezone.now())
-        recording = await database(runs.read, claim)
-        tracks = await database(runs.track_progress, claim, recording)
-        work = _Work(claim, recording, tools)
-        await asyncio.gather(*(work.on_track(name, tracks[name]) for name in tracks))
-        await database(runs.conclude, claim, recording, now=timezone.now())
+        found: Recording = await tools.reader(recording.read, claim)
+        await _Work(claim, found, tools).run()
     except LostClaim as error:
         log.warning("%s", error)
     except Exception:
@@ -85,68 +47,64 @@ async def work_on(claim: Claim, tools: Tools) -> None:
 
 
 class _Work:
-    def __init__(self, claim: Claim, recording: Recording, tools: Tools) -> None:
-        self._claim, self._recording, self._tools = claim, recording, tools
+    def __init__(self, claim: Claim, found: Recording, tools: Tools) -> None:
+        self._claim, self._found, self._tools = claim, found, tools
+        self._standing = Standing(claim, found.packets, found.tracks)
         self._asking = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
+        self._concluded = False
 
-    async def on_track(self, track: str, progress: Progress) -> None:
-        """Asks about a track until it is answered, given up, or has to wait for its next try."""
-        failures, next_try_at = progress.failures, progress.next_try_at
-        finished = bool(progress.answer or progress.fault)
-        while not finished and await self._time_comes(next_try_at):
-            failure, wait_until = await self._ask(track, failures + 1)
-            failures += failure is not None and failure.kind == Verdict.TRANSIENT
-            finished, next_try_at = wait_until is None, wait_until
+    async def run(self) -> None:
+        tracks = self._found.tracks
+        if not tracks:
+            await self._tools.ledger(runs.begin, self._claim)
+        await asyncio.gather(*(self._on_track(name, tracks[name]) for name in tracks))
+        if not self._concluded:
+            await self._tools.ledger(runs.conclude, self._standing)
+
+    async def _on_track(self, track: str, progress: Progress) -> None:
+        """Asks until the track is answered, given up, has to wait, or the service is away."""
+        while not progress.is_finished and await self._time_comes(progress.next_try_at):
+            self._asking += 1
+            self._quiet.clear()
+            try:
+                async with self._tools.requests:
+                    if self._tools.breaker_is_open:
+                        return
+                    await self._ask(track, progress)
+            finally:
+                self._asking -= 1
+                if not self._asking:
+                    self._quiet.set()
 
     async def _time_comes(self, moment: datetime | None) -> bool:
         """Waits only as long as the other track keeps the claim busy anyway."""
         seconds = (moment - timezone.now()).total_seconds() if moment else 0.0
-        if seconds <= 0:
-            return True
+        if seconds > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._quiet.wait()
+                    return False
+        return not self._concluded
+
+    async def _ask(self, track: str, progress: Progress) -> None:
+        """One request and its row in the ledger; the last one concludes the run."""
+        request = Request(self._claim, track, progress.number + 1, self._found.packets[track])
+        attempt: Attempt = await self._tools.ledger(runs.start, request)
+        answered = await self._request(attempt, progress)
+        self._concluded = answered.last
+        await self._tools.ledger(runs.close, answered)
+
+    async def _request(self, attempt: Attempt, progress: Progress) -> Answered:
+        """What comes of it; it is the last while nothing else of the call is asked."""
+        answer = failure = wait = None
         try:
-            async with asyncio.timeout(seconds):
-                await self._quiet.wait()
-        except TimeoutError:
-            return True
-        return False
-
-    async def _ask(self, track: str, nth: int) -> tuple[RequestFailed | None, datetime | None]:
-        """One request and its row in the ledger; the failure, if any, and when to try again."""
-        async with self._tools.requests:
-            self._begin_asking()
-            try:
-                return await self._request(track, nth)
-            finally:
-                self._end_asking()
-
-    async def _request(self, track: str, nth: int) -> tuple[RequestFailed | None, datetime | None]:
-        database, claim = self._tools.database, self._claim
-        packets = self._recording.packets[track]
-        attempt = await database(
-            runs.start_attempt, claim, track, packets=packets, now=timezone.now()
-        )
-        try:
-            audio = self._recording.audio[track]
-            answer = await transcribe(self._tools.client, self._tools.service, audio)
-        except RequestFailed as failure:
-            wait = seconds_to_wait(failure, nth)
-            await database(
-                runs.fail_attempt, claim, attempt, failure, wait=wait, now=timezone.now()
-            )
-            return failure, attempt.next_try_at
-        await database(runs.finish_attempt, claim, attempt, answer, now=timezone.now())
-        return None, None
-
-    def _begin_asking(self) -> None:
-        self._asking += 1
-        self._quiet.clear()
-
-    def _end_asking(self) -> None:
-        self._asking -= 1
-        if not self._asking:
-            self._quiet.set()
+            segments = await self._tools.client.transcribe(self._found.audio[attempt.track])
+            answer = [asdict(segment) for segment in segments]
+        except RequestFailed as error:
+            failure, wait = error, seconds_to_wait(error, progress.failures + 1)
+        return Answered(self._standing, attempt, answer, failure, wait, last=self._asking == 1)
 
 
 def seconds_to_wait(failure: RequestFailed, nth: int) -> float | None:

@@ -6,5 +6,17 @@ from calls.models.heartbeat import Heartbeat
 from calls.models.job import Attempt, Job
 from calls.models.packet import Packet
 from calls.models.result import Result, Utterance
+from calls.models.service import AiService
 
-__all__ = ["ApiKey", "Attempt", "Call", "Heartbeat", "Job", "Move", "Packet", "Result", "Utterance"]
+__all__ = [
+    "AiService",
+    "ApiKey",
+    "Attempt",
+    "Call",
+    "Heartbeat",
+    "Job",
+    "Move",
+    "Packet",
+    "Result",
+    "Utterance",
+]

@@ -19,6 +19,13 @@ class Origin(models.TextChoices):
     RETRY = "retry", "Further run after a failure"
 
 
+class Priority(models.IntegerChoices):
+    """Calls just ended go first."""
+
+    FRESH = 0
+    AGAIN = 1
+
+
 class JobQuerySet(models.QuerySet["Job"]):
     def open(self) -> Self:
         return self.filter(finished_at=None)
@@ -42,7 +49,7 @@ class Job(models.Model):
     run = models.PositiveIntegerField()
     origin = models.CharField(max_length=16, choices=Origin)
     actor = models.CharField(max_length=200)
-    priority = models.PositiveSmallIntegerField(default=0, help_text="0 for calls just ended.")
+    priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.FRESH)
     further_runs = models.PositiveSmallIntegerField(
         default=0, help_text="How many runs in a row were started because the one before failed."
     )
@@ -106,6 +113,9 @@ class Verdict(models.TextChoices):
     ABANDONED = "abandoned", "Abandoned"
 
 
+FAULTS = (Verdict.TRANSIENT, Verdict.CONFIGURATION)
+
+
 class AttemptQuerySet(models.QuerySet["Attempt"]):
     def finished_tracks(self, job: Job) -> Self:
         """The successes that count for the job: its own and those of the runs it goes on with."""
@@ -118,6 +128,13 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
 
     def open(self) -> Self:
         return self.filter(kind=Verdict.RUNNING)
+
+    def succeeded(self) -> Self:
+        return self.filter(kind=Verdict.SUCCESS)
+
+    def faults_of_service(self) -> Self:
+        """Failures that may mean that the service as a whole is away."""
+        return self.filter(kind__in=FAULTS)
 
 
 class Attempt(models.Model):
@@ -132,6 +149,9 @@ class Attempt(models.Model):
     status = models.PositiveSmallIntegerField(null=True, help_text="HTTP status of the answer.")
     words = models.CharField(max_length=500, blank=True)
     next_try_at = models.DateTimeField(null=True)
+    forgiven = models.BooleanField(
+        default=False, help_text="Met while the service was away; spends no retry."
+    )
     packets_read = models.PositiveIntegerField(help_text="Packets of the track that were sent.")
     answer = models.JSONField(null=True, editable=False, help_text="Segments of a success.")
 
@@ -139,6 +159,19 @@ class Attempt(models.Model):
 
     class Meta:
         ordering = ["pk"]
+        indexes = [
+            models.Index(fields=["ended_at"], name="attempt_ended"),
+            models.Index(
+                fields=["ended_at"],
+                name="attempt_succeeded",
+                condition=Q(kind=Verdict.SUCCESS),
+            ),
+            models.Index(
+                fields=["started_at"],
+                name="attempt_running",
+                condition=Q(kind=Verdict.RUNNING),
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["job", "track", "number"], name="attempt_number"),
             models.CheckConstraint(

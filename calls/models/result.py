@@ -26,6 +26,10 @@ class Result(models.Model):
         return f"result of {self.call_id}"
 
 
+LOW_CONFIDENCE = 0.3679
+"""Below a mean logarithm of -1 recognised text is taken for rubbish."""
+
+
 class Utterance(models.Model):
     """Something one side said, in seconds from the start of the recording."""
 
@@ -46,3 +50,7 @@ class Utterance(models.Model):
 
     def __str__(self) -> str:
         return f"{self.track} {self.start:.1f} s"
+
+    @property
+    def is_doubtful(self) -> bool:
+        return self.confidence is not None and self.confidence < LOW_CONFIDENCE

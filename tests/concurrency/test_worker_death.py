@@ -77,8 +77,16 @@ def test_the_call_of_a_killed_worker_is_done_soon(worker: Running, service: AiSe
     assert Call.objects.get(pk=call.pk).result.utterances.count() == 1
 
 
+def test_a_new_secret_key_loses_no_call(engines: Urls, tmp_path: Path, service: AiService) -> None:
+    call = ended_call()  # its wake-up is signed with the old key
+    settings = {"AI_BASE_URL": service.url, "SECRET_KEY": "another"}
+    with running(WORKER, urls=engines, home=tmp_path, **settings) as worker:
+        until(lambda: transcribed(call), 30 + SWEEP, worker.said())
+
+
+@pytest.mark.parametrize("turn", range(10 if os.environ.get("LOAD") == "long" else 1))
 def test_a_worker_stopped_during_a_request_hands_its_call_back_at_once(
-    worker: Running, service: AiService
+    worker: Running, service: AiService, turn: int
 ) -> None:
     service.hold.clear()
     call = ended_call()

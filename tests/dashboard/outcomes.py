@@ -1,12 +1,14 @@
 """Calls that the AI service has dealt with, taken there through the real steps of a run."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from calls.ai import claims, runs
+from calls.ai import claims, recording, runs
 from calls.ai.claims import Claim
+from calls.ai.runs import Answered, Request, Standing
 from calls.ai.transcription import RequestFailed, Segment
-from calls.models import Call
+from calls.models import Attempt, Call
 from calls.models.job import Verdict
 from tests.factories import NOW, ended_call
 
@@ -25,24 +27,34 @@ def begin_run(call: Call, *, now: datetime = NOW) -> Claim:
     [claim] = [
         c for c in claims.claim_due(1000, worker="test", now=now + AWAKE) if c.call == call.pk
     ]
-    runs.begin(claim, now=now)
+    runs.begin([claim], now=now)
     return claim
+
+
+def start(claim: Claim, track: str, *, now: datetime = NOW) -> tuple[Standing, Attempt]:
+    """A request that is under way."""
+    [found] = recording.read([claim], now=now)
+    number = found.tracks[track].number + 1
+    [attempt] = runs.start([Request(claim, track, number, found.packets[track])], now=now)
+    assert isinstance(attempt, Attempt)
+    return Standing(claim, found.packets, found.tracks), attempt
 
 
 def ask(claim: Claim, track: str, answer: Answer, *, now: datetime = NOW) -> None:
     """One request; after a transient failure the next comes in four seconds."""
-    packets = runs.read(claim).packets[track]
-    attempt = runs.start_attempt(claim, track, packets=packets, now=now)
-    now += timedelta(seconds=1.5)
+    standing, attempt = start(claim, track, now=now)
     if isinstance(answer, RequestFailed):
         wait = 4.0 if answer.kind == Verdict.TRANSIENT else None
-        runs.fail_attempt(claim, attempt, answer, wait=wait, now=now)
+        answered = Answered(standing, attempt, failure=answer, wait=wait)
     else:
-        runs.finish_attempt(claim, attempt, answer, now=now)
+        answered = Answered(standing, attempt, [asdict(segment) for segment in answer])
+    runs.close([answered], now=now + timedelta(seconds=1.5))
 
 
 def conclude(claim: Claim, *, now: datetime = NOW) -> Call:
-    runs.conclude(claim, runs.read(claim), now=now + timedelta(seconds=2))
+    [found] = recording.read([claim], now=now)
+    standing = Standing(claim, found.packets, found.tracks)
+    runs.conclude([standing], now=now + timedelta(seconds=2))
     return Call.objects.get(pk=claim.call)
 
 

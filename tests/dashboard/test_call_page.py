@@ -10,7 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from calls.ai.jobs import reprocess
 from calls.ingest import ending, metadata
-from calls.models import Call, Job, Move
+from calls.models import AiService, Call, Job, Move
 from calls.states import EndReason
 from dashboard import call_page
 from dashboard.rights import Rights
@@ -266,3 +266,10 @@ def test_a_long_story_costs_no_more_queries_than_a_short_one(
     finish_run(long, OVERLOADED, said("yes", "no"))
     with django_assert_num_queries(5):
         section("history", long)
+
+
+def test_a_call_that_waits_for_a_service_that_is_away_says_so() -> None:
+    call = ended_call()
+    AiService.objects.create(pk=1, opened_at=NOW, confirmed_at=NOW, words="refuses our key (401)")
+    assert "refuses our key (401)" in section("summary", call)
+    assert "refuses our key (401)" not in section("summary", call_in_progress())

@@ -6,15 +6,18 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from django_q.models import OrmQ
 from pytest_django import Settings
 
-from calls.ai import claims, retry, runs
+from calls.ai import breaker, claims, driver, recording, retry, runs
 from calls.ai.driver import drive
 from calls.ai.jobs import RunRefused, reprocess
+from calls.ai.runs import Answered, Request, Standing
 from calls.models import Attempt, Call, Job, Result
 from calls.models.job import Origin, Verdict
 from calls.states import Outcome, State
 from tests.ai_service import ANSWER, AiService, ai_service
+from tests.dashboard import outcomes
 from tests.factories import ended_call, fresh_id, hang_up, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,7 +42,9 @@ def retries_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(retry, "delay", delay)
     monkeypatch.setattr(retry, "throttled", lambda *_, **__: 0.0)
-    monkeypatch.setattr(retry, "misconfigured", lambda *_, **__: 0.0)
+    monkeypatch.setattr(retry, "misconfigured", lambda *_, **__: 0.3)
+    monkeypatch.setattr(driver, "LINGER", 0.05)
+    monkeypatch.setattr(breaker, "PROBE_EVERY", timedelta(0))
 
 
 def spoken_call(*, tracks: tuple[str, ...] = ("inbound",), ago: timedelta = timedelta(0)) -> Call:
@@ -165,23 +170,25 @@ def test_a_refused_key_fails_no_call(service: AiService) -> None:
     service.script = [(401, {}, TROUBLE)] * 9
     call = drive_until_done(spoken_call())
     assert call.ai_outcome == Outcome.TRANSCRIBED
-    assert kinds(call) == ["configuration"] * 9 + ["success"]
+    assert kinds(call) == ["configuration", "success"]
+    assert service.requests == 11  # nine refusals, of which eight met a probe; a probe; the call
 
 
 def test_packets_that_overtake_the_end_are_in_the_result(service: AiService) -> None:
     call = spoken_call()
-    [claim] = claims.claim_due(1, worker="test", now=timezone.now())
-    runs.begin(claim, now=timezone.now())
-    recording = runs.read(claim)
-    send(call.call_id, 5, now=timezone.now())
-    attempt = runs.start_attempt(claim, "inbound", packets=1, now=timezone.now())
-    runs.finish_attempt(claim, attempt, [], now=timezone.now())
-    runs.conclude(claim, recording, now=timezone.now())
+    now = timezone.now()
+    claim = outcomes.begin_run(call, now=now)
+    [found] = recording.read([claim], now=now)
+    send(call.call_id, 5, now=now)
+    [attempt] = runs.start([Request(claim, "inbound", 1, 1)], now=now)
+    assert isinstance(attempt, Attempt)
+    standing = Standing(claim, found.packets, found.tracks)
+    runs.close([Answered(standing, attempt, [], last=True)], now=now)
     call.refresh_from_db()
     assert call.ai_outcome == Outcome.PENDING
     drive_until_done(call)
     assert call.ai_outcome == Outcome.TRANSCRIBED
-    assert Attempt.objects.get(job__call=call, number=2).packets_read == 2
+    assert Attempt.objects.filter(job__call=call).latest("pk").packets_read == 2
 
 
 def test_reprocess_starts_a_new_run_and_keeps_the_old_result_until_then(
@@ -205,6 +212,7 @@ def test_reprocess_asked_twice_queues_one_run(service: AiService) -> None:
 
 
 def test_reprocess_brings_a_waiting_further_run_forward(service: AiService) -> None:
+    drive_until_done(spoken_call())  # a sign of life, so that the next fails for itself
     service.script = [(503, {}, TROUBLE)] * 6
     call = drive_until_done(spoken_call())
     reprocess(call.call_id, now=timezone.now(), actor="test")
@@ -221,8 +229,7 @@ def test_reprocess_is_refused_where_the_state_forbids_it(state: State) -> None:
     if state != State.IN_PROGRESS:
         hang_up(call, now=timezone.now())
     if state == State.PROCESSING_AI:
-        [claim] = claims.claim_due(1, worker="test", now=timezone.now())
-        runs.begin(claim, now=timezone.now())
+        outcomes.begin_run(call, now=timezone.now())
     if state == State.ARCHIVED:
         Call.objects.filter(pk=call.pk).update(state=State.ARCHIVED)
     with pytest.raises(RunRefused, match=call_id):
@@ -239,14 +246,15 @@ def test_a_job_is_claimed_by_one_only() -> None:
 def test_a_lost_claim_stores_nothing(service: AiService) -> None:
     call = spoken_call()
     now = timezone.now()
-    [claim] = claims.claim_due(1, worker="test", now=now)
-    runs.begin(claim, now=now)
-    attempt = runs.start_attempt(claim, "inbound", packets=1, now=now)
-    assert runs.rescue_dead(now=now + 2 * claims.LEASE) == 1
-    with pytest.raises(claims.LostClaim):
-        runs.finish_attempt(claim, attempt, [], now=now)
+    claim = outcomes.begin_run(call, now=now)
+    [attempt] = runs.start([Request(claim, "inbound", 1, 1)], now=now)
+    assert isinstance(attempt, Attempt)
+    assert runs.rescue_dead(now=now + outcomes.AWAKE + 2 * claims.LEASE) == 1
+    [lost] = runs.close([Answered(Standing(claim, {}, {}), attempt, [])], now=now)
+    assert isinstance(lost, claims.LostClaim)
     call.refresh_from_db()
     assert call.ai_outcome == Outcome.PENDING
+    assert kinds(call) == [Verdict.ABANDONED]
 
 
 def test_the_jobs_of_a_worker_known_to_be_dead_are_due_at_once() -> None:
@@ -264,8 +272,8 @@ def test_an_attempt_whose_worker_died_is_abandoned_and_spends_nothing(
     call = spoken_call(ago=timedelta(minutes=2))
     past = timezone.now() - timedelta(minutes=1)
     [claim] = claims.claim_due(1, worker="test", now=past)
-    runs.begin(claim, now=past)
-    runs.start_attempt(claim, "inbound", packets=1, now=past)
+    runs.begin([claim], now=past)
+    runs.start([Request(claim, "inbound", 1, 1)], now=past)
     runs.rescue_dead(now=timezone.now())
     drive_until_done(call)
     assert call.ai_outcome == Outcome.TRANSCRIBED
@@ -275,11 +283,11 @@ def test_an_attempt_whose_worker_died_is_abandoned_and_spends_nothing(
 def test_five_dead_workers_in_a_row_fail_the_call() -> None:
     call = spoken_call()
     now = timezone.now()
-    for _ in range(5):
+    for number in range(1, 6):
         now += 2 * claims.LEASE
         [claim] = claims.claim_due(1, worker="test", now=now)
-        runs.begin(claim, now=now)
-        runs.start_attempt(claim, "inbound", packets=1, now=now)
+        runs.begin([claim], now=now)
+        runs.start([Request(claim, "inbound", number, 1)], now=now)
         runs.rescue_dead(now=now + 2 * claims.LEASE)
         now += 2 * claims.LEASE
     call.refresh_from_db()
@@ -306,3 +314,33 @@ def test_what_is_sent_is_the_audio_of_the_track(service: AiService) -> None:
     drive_until_done(hang_up(Call.objects.get(call_id=call_id), now=timezone.now()))
     [body] = service.bodies
     assert (-32124).to_bytes(2, "little", signed=True) * 160 in body
+
+
+def test_calls_just_ended_are_claimed_before_those_run_again(service: AiService) -> None:
+    again = drive_until_done(spoken_call())
+    reprocess(again.call_id, now=timezone.now(), actor="test")
+    fresh = spoken_call()
+    now = timezone.now()
+    assert [claim.call for claim in claims.claim_due(1, worker="test", now=now)] == [fresh.pk]
+
+
+def test_a_place_kept_for_those_run_again_is_theirs(service: AiService) -> None:
+    again = drive_until_done(spoken_call())
+    reprocess(again.call_id, now=timezone.now(), actor="test")
+    spoken_call()
+    now = timezone.now()
+    [claim] = claims.claim_due(1, worker="test", now=now, kept_for_others=1)
+    assert claim.call == again.pk
+
+
+def test_a_result_says_how_much_of_the_audio_is_missing(service: AiService) -> None:
+    call_id = fresh_id()
+    send(call_id, 0, 1, 4, now=timezone.now())
+    call = drive_until_done(hang_up(Call.objects.get(call_id=call_id), now=timezone.now()))
+    assert call.ai_words == "40.0% of the audio is missing: 2 packets never came."
+
+
+def test_many_calls_that_end_together_wake_the_workers_once() -> None:
+    for _ in range(5):
+        spoken_call()
+    assert OrmQ.objects.count() == 1

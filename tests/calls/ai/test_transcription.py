@@ -3,18 +3,11 @@
 import asyncio
 from datetime import UTC, datetime
 
-import httpx
 import numpy as np
 import pytest
 
 from calls.ai.audio import Audio
-from calls.ai.transcription import (
-    RequestFailed,
-    Segment,
-    Service,
-    parse_retry_after,
-    transcribe,
-)
+from calls.ai.transcription import Client, RequestFailed, Segment, Service, parse_retry_after
 from calls.models.job import Verdict
 from tests.ai_service import AiService, ai_service
 
@@ -23,9 +16,9 @@ AUDIO = Audio(np.zeros(16_000, np.int16), 8000)
 
 def ask(service: AiService, *, timeout: float = 5.0) -> list[Segment]:
     async def run() -> list[Segment]:
-        async with httpx.AsyncClient() as client:
-            target = Service(url=service.url, key="secret", model="m", timeout=timeout)
-            return await transcribe(client, target, AUDIO)
+        target = Service(url=service.url, key="secret", model="m", timeout=timeout)
+        async with Client(target, width=1) as client:
+            return await client.transcribe(AUDIO)
 
     return asyncio.run(run())
 
@@ -136,3 +129,23 @@ def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | N
 def test_what_a_refusal_asks_for_is_kept() -> None:
     failure = ask_and_fail(429, {}, **{"Retry-After": "11"})
     assert failure.retry_after == 11
+
+
+@pytest.mark.parametrize(
+    ("said", "confidence"),
+    [
+        ({"avg_logprob": -0.2}, 0.8187), ({"avg_logprob": -1.2}, 0.3012), ({}, None),
+        ({"avg_logprob": "x"}, None), ({"avg_logprob": float("nan")}, None),
+        ({"avg_logprob": -0.2, "compression_ratio": 2.4}, 0.8187),
+        ({"avg_logprob": -0.2, "compression_ratio": 2.5}, 0.0),
+        ({"compression_ratio": 9}, 0.0), ({"compression_ratio": None}, None),
+    ],
+)  # fmt: skip
+def test_confidence_is_low_where_the_service_says_so(
+    said: dict[str, object], confidence: float | None
+) -> None:
+    with ai_service() as service:
+        rows = [{"start": 0, "end": 1, "text": "a"} | said]
+        service.script = [(200, {}, {"text": "a", "segments": rows})]
+        [segment] = ask(service)
+    assert segment.confidence == confidence
