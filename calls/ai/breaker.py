@@ -54,9 +54,9 @@ def trust() -> None:
     AiService.objects.exclude(opened_at=None).update(opened_at=None, confirmed_at=None, words="")
 
 
-def judge(words: str, *, now: datetime) -> None:
-    """After faults: opens the breaker if there were many and no success."""
-    if not is_alive(now=now) and _many_faults(now=now):
+def judge(words: str, *, now: datetime, one_is_enough: bool = False) -> None:
+    """After faults: opens the breaker if there were many, or one is enough, and no success."""
+    if not is_alive(now=now) and (one_is_enough or _many_faults(now=now)):
         doubt(words, now=now)
 
 

@@ -27,6 +27,7 @@ class Outcomes:
         self._jobs: list[Job] = []
         self._results: list[Result] = []
         self._utterances: list[Utterance] = []
+        self._replaced: list[int] = []
         self._to_run_again: list[tuple[Call, Job]] = []
 
     def finish(self, call: Call, job: Job, answers: Answers) -> None:
@@ -83,7 +84,8 @@ class Outcomes:
             self._jobs,
             ["finished_at", "outcome", "token", "leased_until", "holder", "due_at", "abandoned"],
         )
-        Result.objects.filter(call__in=[result.call_id for result in self._results]).delete()
+        if self._replaced:
+            Result.objects.filter(call__in=self._replaced).delete()
         Result.objects.bulk_create(self._results)
         Utterance.objects.bulk_create(self._utterances)
         for call, job in self._to_run_again:
@@ -110,6 +112,8 @@ class Outcomes:
         for utterance in utterances:
             utterance.result = result
         self._results.append(result)
+        if call.has_ai_result:
+            self._replaced.append(call.pk)
         self._utterances += utterances
         return bool(utterances)
 

@@ -11,17 +11,16 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from django.db import transaction
-from django.db.models import Count
 
 from calls.ai import attempts, breaker
 from calls.ai.attempts import Answer, Ledger
 from calls.ai.claims import Claim, Held, LostClaim, hold, hold_all
 from calls.ai.outcome import ACTOR, Outcomes
 from calls.ai.transcription import RequestFailed
-from calls.models import Attempt, Call, Job, Packet, bulk
+from calls.models import AiService, Attempt, Call, Job, bulk
 from calls.models.job import FAULTS, JobQuerySet, Verdict
 from calls.moves import Changes
-from calls.states import Outcome, State, Track
+from calls.states import Outcome, State
 
 MAX_ABANDONED = 5  # leases in a row whose worker died
 MAX_RESCUED = 500  # jobs at a time
@@ -136,17 +135,19 @@ def close(answers: Sequence[Answered], *, now: datetime) -> list[LostClaim | Non
     with transaction.atomic():
         held = hold_all({answered.claim for answered in answers})
         ours = [answered for answered in answers if answered.claim in held]
-        _close_rows(ours, held, now=now)
-        _tell_breaker(ours, now=now)
+        service = breaker.state()
+        _close_rows(ours, held, service, now=now)
+        _tell_breaker(ours, service, now=now)
         _conclude([answered.standing for answered in ours if answered.last], held, now=now)
     return [None if a.claim in held else LostClaim(a.claim) for a in answers]
 
 
-def _close_rows(answers: Sequence[Answered], held: Held, *, now: datetime) -> None:
-    away = breaker.state().is_away
+def _close_rows(
+    answers: Sequence[Answered], held: Held, service: AiService, *, now: datetime
+) -> None:
     changes = Changes(now=now)
     for answered in answers:
-        _close_row(answered, away=away, now=now)
+        _close_row(answered, away=service.is_away, now=now)
         answered.standing.note(answered.attempt)
         if answered.failure:
             attempt = answered.attempt
@@ -180,16 +181,15 @@ def _forget_deaths(jobs: Sequence[Job]) -> None:
     bulk.update(survivors, ["abandoned"])
 
 
-def _tell_breaker(answers: Sequence[Answered], *, now: datetime) -> None:
+def _tell_breaker(answers: Sequence[Answered], service: AiService, *, now: datetime) -> None:
     failures = [answered.failure for answered in answers if answered.failure]
     faults = [failure for failure in failures if failure.kind in FAULTS]
-    if len(failures) < len(answers):
-        breaker.trust()
-    elif any(fault.kind == Verdict.CONFIGURATION for fault in faults):
-        if not breaker.is_alive(now=now):
-            breaker.doubt(faults[-1].words, now=now)
-    elif faults:
-        breaker.judge(faults[-1].words, now=now)
+    if service.is_open:
+        if len(failures) < len(answers):
+            breaker.trust()
+    elif faults and len(failures) == len(answers):
+        refused = any(fault.kind == Verdict.CONFIGURATION for fault in faults)
+        breaker.judge(faults[-1].words, now=now, one_is_enough=refused)
 
 
 def conclude(standings: Sequence[Standing], *, now: datetime) -> list[LostClaim | None]:
@@ -201,11 +201,10 @@ def conclude(standings: Sequence[Standing], *, now: datetime) -> list[LostClaim 
 
 
 def _conclude(standings: Sequence[Standing], held: Held, *, now: datetime) -> None:
-    packets = _count_packets([standing.claim.call for standing in standings])
     outcomes = Outcomes(now=now)
     for standing in standings:
         call, job = held[standing.claim]
-        if packets[call.pk] != standing.packets:
+        if call.packet_count != sum(standing.packets.values()):
             outcomes.put_back(call, job, due_at=now)
         else:
             _settle(call, job, standing.tracks, outcomes, now=now)
@@ -226,7 +225,7 @@ def _settle(call: Call, job: Job, tracks: Ledger, outcomes: Outcomes, *, now: da
     elif exhausted and breaker.is_alive(now=now):
         outcomes.give_up(call, job, exhausted[0], kind=Verdict.TRANSIENT)
     elif exhausted:
-        breaker.doubt(exhausted[0], now=now)
+        breaker.judge(exhausted[0], now=now, one_is_enough=True)
         outcomes.put_back(call, job, due_at=now)
     elif waiting:
         outcomes.put_back(call, job, due_at=min(waiting))
@@ -277,11 +276,3 @@ def _take_back(call: Call, job: Job, *, now: datetime) -> None:
     else:
         outcomes.put_back(call, job, due_at=now)
     outcomes.write()
-
-
-def _count_packets(calls: Sequence[int]) -> dict[int, dict[str, int]]:
-    counts = {call: dict.fromkeys(Track.values, 0) for call in calls}
-    rows = Packet.objects.filter(call__in=calls).values_list("call", "track")
-    for call, track, count in rows.annotate(Count("sequence")):
-        counts[call][track] = count
-    return counts

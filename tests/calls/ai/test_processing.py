@@ -9,6 +9,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from pytest_django import Settings
 
+from calls import dispatch
 from calls.ai import breaker, claims, driver, recording, retry, runs
 from calls.ai.driver import drive
 from calls.ai.jobs import RunRefused, reprocess
@@ -22,6 +23,7 @@ from tests.factories import ended_call, fresh_id, hang_up, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+LINGER, BRIEFLY = driver.LINGER, 0.05
 TROUBLE = {"error": {"message": "trouble"}}
 
 
@@ -43,7 +45,7 @@ def retries_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "delay", delay)
     monkeypatch.setattr(retry, "throttled", lambda *_, **__: 0.0)
     monkeypatch.setattr(retry, "misconfigured", lambda *_, **__: 0.3)
-    monkeypatch.setattr(driver, "LINGER", 0.05)
+    monkeypatch.setattr(driver, "LINGER", BRIEFLY)
     monkeypatch.setattr(breaker, "PROBE_EVERY", timedelta(0))
 
 
@@ -344,3 +346,7 @@ def test_many_calls_that_end_together_wake_the_workers_once() -> None:
     for _ in range(5):
         spoken_call()
     assert OrmQ.objects.count() == 1
+
+
+def test_who_is_woken_stays_awake_longer_than_wakeups_that_are_one_are_apart() -> None:
+    assert dispatch.ALIKE.total_seconds() < LINGER

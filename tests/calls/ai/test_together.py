@@ -64,8 +64,8 @@ def test_a_lost_connection_is_opened_again_and_the_step_tried_again(together: To
             return [cursor.fetchone()[0] for _ in items]
 
     [first] = ask(together, backend, None)
+    assert isinstance(first, int)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s)", [first])
     [second] = ask(together, backend, None)
-    assert isinstance(second, int)
     assert second != first
