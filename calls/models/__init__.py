@@ -1,6 +1,9 @@
 """The tables, one concept a file."""
 
 from calls.models.access import ApiKey
+from calls.models.alert import Alert, Phrase
+from calls.models.audit import Audit
+from calls.models.bookmark import Bookmark
 from calls.models.call import Call, Move
 from calls.models.heartbeat import Heartbeat
 from calls.models.job import Attempt, Job
@@ -10,13 +13,17 @@ from calls.models.service import AiService
 
 __all__ = [
     "AiService",
+    "Alert",
     "ApiKey",
     "Attempt",
+    "Audit",
+    "Bookmark",
     "Call",
     "Heartbeat",
     "Job",
     "Move",
     "Packet",
+    "Phrase",
     "Result",
     "Utterance",
 ]

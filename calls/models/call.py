@@ -229,6 +229,10 @@ class Move(models.Model):
 
     class Meta:
         ordering = ["pk"]
+        indexes = [
+            models.Index(fields=["-at", "-id"], name="move_by_time"),
+            models.Index(fields=["actor", "-at", "-id"], name="move_by_actor"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.from_state} → {self.to_state}"
