@@ -78,6 +78,11 @@ def changed(calls: Iterable[int], *, packets: int = 0) -> None:
     transaction.on_commit(lambda: _announcer.add(keys, packets))
 
 
+def alerts_changed() -> None:
+    """Lets those who show alerts look again once the transaction has been committed."""
+    transaction.on_commit(_announcer.nudge)
+
+
 def packets_per_second(*, now: datetime) -> float:
     """Over the last ten whole seconds and all processes; 0 while Redis is away."""
     last = int(now.timestamp()) - 1
@@ -137,6 +142,7 @@ class Announcer:
         self._process = os.getpid()
         self._waiting: dict[int, None] = {}
         self._packets = 0
+        self._nudged = False
         self._wake = threading.Condition()
         self._closing = self._telling = False
         self._told_at = 0.0
@@ -148,16 +154,26 @@ class Announcer:
         with self._wake:
             self._waiting.update(dict.fromkeys(calls))
             self._packets += packets
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
-                self._thread.start()
-            self._wake.notify_all()
+            self._start()
+
+    def nudge(self) -> None:
+        if self._process != os.getpid():
+            self._reset()
+        with self._wake:
+            self._nudged = True
+            self._start()
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
+            self._thread.start()
+        self._wake.notify_all()
 
     def settle(self, *, within: float) -> None:
         """Waits up to so many seconds until all that was committed so far has been told."""
         if self._process == os.getpid():
             with self._wake:
-                self._wake.wait_for(lambda: not (self._waiting or self._telling), timeout=within)
+                self._wake.wait_for(lambda: not (self._due() or self._telling), timeout=within)
 
     def close(self) -> None:
         """Tells what is still waiting, so that a short command does not end unheard."""
@@ -170,10 +186,12 @@ class Announcer:
         loop = asyncio.new_event_loop()
         store = _connect()
         versions = store.register_script(ANNOUNCED)
-        while not self._closing or self._waiting:
-            waiting, packets = self._collect()
+        while not self._closing or self._due():
+            waiting, packets, nudged = self._collect()
             try:
                 _count(store, packets)
+                if nudged:
+                    loop.run_until_complete(_send({"type": "calls.changed", "calls": []}))
                 for start in range(0, len(waiting), BATCH):
                     _tell(loop, versions, waiting[start : start + BATCH])
             except (redis.RedisError, OSError, DatabaseError) as error:
@@ -185,17 +203,20 @@ class Announcer:
                 connection.close()
                 self._told()
 
-    def _collect(self) -> tuple[list[int], int]:
+    def _due(self) -> bool:
+        return self._nudged or bool(self._waiting)
+
+    def _collect(self) -> tuple[list[int], int, bool]:
         """Waits for changes, and for the pause since the last ones."""
         with self._wake:
-            self._wake.wait_for(lambda: self._waiting or self._closing)
+            self._wake.wait_for(lambda: self._due() or self._closing)
             pause = self._told_at + PAUSE - time.monotonic()
             self._wake.wait_for(lambda: self._closing, timeout=max(pause, 0))
-            waiting, packets = list(self._waiting), self._packets
+            waiting, packets, nudged = list(self._waiting), self._packets, self._nudged
             self._waiting.clear()
-            self._packets = 0
+            self._packets, self._nudged = 0, False
             self._telling = True
-            return waiting, packets
+            return waiting, packets, nudged
 
     def _told(self) -> None:
         with self._wake:

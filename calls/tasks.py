@@ -8,6 +8,7 @@ from calls import dispatch
 from calls.ai import driver, runs
 from calls.ingest import ending
 from calls.models import Heartbeat, Job
+from calls.records import alerts
 
 
 def work_on_due() -> None:
@@ -23,3 +24,4 @@ def sweep() -> None:
     runs.rescue_dead(now=now)
     if Job.objects.due(now=now).exists():
         dispatch.wake(at=now)
+    alerts.raise_due(now=now)
