@@ -39,16 +39,15 @@ def _create(draft: Path, *, now: datetime) -> None:
     with transaction.atomic():
         User.objects.create_superuser(**admin)
         User.objects.create_user(**supervisor).groups.add(_supervisors())
-        _, key = create_key(name="first run", scopes=Scope.values, now=now)
+        _, key = create_key(name="first run", scopes=Scope.values, now=now, actor="first run")
         _write(draft, {"admin": admin, "supervisor": supervisor, "api_key": key})
 
 
 def _supervisors() -> Group:
-    """Those who watch: they see the calls, and act only where somebody allows it."""
+    """Those who watch: they see the calls and their alerts; more only where somebody allows it."""
     group, _ = Group.objects.get_or_create(name=SUPERVISORS)
-    group.permissions.add(
-        Permission.objects.get(content_type__app_label="calls", codename="view_call")
-    )
+    known = Permission.objects.filter(content_type__app_label="calls")
+    group.permissions.add(*known.filter(codename__in=["view_call", "acknowledge_alert"]))
     return group
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
-from calls.api.auth import create_key
+from calls.api.auth import create_key, revoke_key
 from calls.models import ApiKey
 from calls.models.access import Scope
 
@@ -66,7 +66,11 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         said = form.cleaned_data
         key, secret = create_key(
-            name=said["name"], scopes=said["scopes"], rate=said["rate"], now=timezone.now()
+            name=said["name"],
+            scopes=said["scopes"],
+            rate=said["rate"],
+            now=timezone.now(),
+            actor=f"user {request.user}",
         )
         obj.pk, obj.prefix = key.pk, key.prefix
         messages.warning(request, format_html(SHOWN_ONCE, secret))
@@ -89,7 +93,7 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
     def _revoke(self, request: HttpRequest, key: ApiKey) -> None:
         """A key that was revoked before keeps its time."""
         if key.revoked_at is None:
-            key.revoke(now=timezone.now())
+            revoke_key(key, now=timezone.now(), actor=f"user {request.user}")
             self.log_change(request, key, "Revoked.")
         messages.success(
             request, f"The key {key} is revoked: nothing is accepted from it any more."

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from ninja.errors import AuthenticationError, AuthorizationError
@@ -16,6 +17,8 @@ from ninja.security import APIKeyHeader, HttpBearer
 from calls.ingest.batching import writer
 from calls.models import ApiKey
 from calls.models.access import Scope
+from calls.models.audit import Verb
+from calls.records import audit
 
 KEY_SHAPE = re.compile(r"cc_([a-z0-9]{8})_([A-Za-z0-9_-]{32,64})")
 PREFIX_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -26,7 +29,12 @@ UNKNOWN = hashlib.sha256(secrets.token_bytes(32)).hexdigest()
 
 
 def create_key(
-    *, name: str, scopes: Iterable[str], now: datetime, rate: int | None = None
+    *,
+    name: str,
+    scopes: Iterable[str],
+    now: datetime,
+    rate: int | None = None,
+    actor: str = "system",
 ) -> tuple[ApiKey, str]:
     """A new key and its secret, which is kept nowhere: show it once. Raises ValueError."""
     wanted = sorted(set(scopes))
@@ -34,10 +42,22 @@ def create_key(
         raise ValueError(f"scopes are one or more of {', '.join(Scope.values)}")
     prefix = "".join(secrets.choice(PREFIX_ALPHABET) for _ in range(8))
     secret = f"cc_{prefix}_{secrets.token_urlsafe(32)}"
-    key = ApiKey.objects.create(
-        name=name, prefix=prefix, digest=_digest(secret), scopes=wanted, rate=rate, created_at=now
-    )
+    digest = _digest(secret)
+    with transaction.atomic():
+        key = ApiKey.objects.create(
+            name=name, prefix=prefix, digest=digest, scopes=wanted, rate=rate, created_at=now
+        )
+        detail = f"{key}: {', '.join(wanted)}"
+        audit.record(actor=actor, verb=Verb.KEY_CREATED, detail=detail, now=now)
     return key, secret
+
+
+def revoke_key(key: ApiKey, *, now: datetime, actor: str) -> None:
+    """For good; a key that was revoked before keeps its time."""
+    with transaction.atomic():
+        if key.revoked_at is None:
+            key.revoke(now=now)
+            audit.record(actor=actor, verb=Verb.KEY_REVOKED, detail=str(key), now=now)
 
 
 def find_key(secret: str, *, now: datetime) -> ApiKey | None:

@@ -1,5 +1,6 @@
 """The HTTP API: one endpoint a verb."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
@@ -28,7 +29,9 @@ from calls.api.schemas.outgoing import (
 from calls.ingest import ending, metadata
 from calls.models import ApiKey, Call
 from calls.models.access import Scope
+from calls.models.audit import Verb
 from calls.records import archive as records
+from calls.records import audit
 from calls.states import EndReason
 
 
@@ -156,13 +159,21 @@ def calls(request: HttpRequest, query: Annotated[CallsQuery, Query()]) -> object
 @api.post("/call/{call_id}/reprocess", auth=scope(Scope.MANAGE), response=_or_refused(202, CallOut))
 def reprocess(request: HttpRequest, call_id: CallIdPath) -> Status[object]:
     """Queues a new AI run; nothing new where one is queued already."""
-    return Status(202, jobs.reprocess(call_id, now=timezone.now(), actor=_actor(request)))
+    return Status(202, _done(request, call_id, jobs.reprocess, Verb.REPROCESSED))
 
 
 @api.post("/call/{call_id}/archive", auth=scope(Scope.MANAGE), response=_or_refused(202, CallOut))
 def archive(request: HttpRequest, call_id: CallIdPath) -> Status[object]:
     """Puts an ended call away; it takes no more packets and is not run again."""
-    return Status(202, records.archive(call_id, now=timezone.now(), actor=_actor(request)))
+    return Status(202, _done(request, call_id, records.archive, Verb.ARCHIVED))
+
+
+def _done(request: HttpRequest, call_id: str, act: Callable[..., Call], verb: Verb) -> Call:
+    """What the key asked for, done and recorded."""
+    now, actor = timezone.now(), _actor(request)
+    call = act(call_id, now=now, actor=actor)
+    audit.record(actor=actor, verb=verb, call_id=call_id, now=now)
+    return call
 
 
 @api.get("/stats", auth=scope(Scope.READ), response=_or_refused(200, StatsOut))

@@ -38,10 +38,10 @@ def test_the_file_holds_what_opens_the_doors(kept: Path) -> None:
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
 
-def test_the_supervisor_sees_the_calls_and_no_more(kept: Path) -> None:
+def test_the_supervisor_sees_the_calls_and_their_alerts_and_no_more(kept: Path) -> None:
     first_run.ensure(kept, now=NOW)
     supervisor = User.objects.get(username="supervisor")
-    assert supervisor.get_all_permissions() == {"calls.view_call"}
+    assert supervisor.get_all_permissions() == {"calls.view_call", "calls.acknowledge_alert"}
 
 
 def test_every_install_gets_its_own(kept: Path) -> None:

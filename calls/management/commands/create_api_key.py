@@ -25,6 +25,12 @@ class Command(BaseCommand):
             raise CommandError("NAME has 1 to 100 characters")
         if rate is not None and not 1 <= rate <= 1_000_000:
             raise CommandError("--rate is a number of packets a second from 1 to 1000000")
-        key, secret = create_key(name=name, scopes=scope, rate=rate, now=timezone.now())
+        key, secret = create_key(
+            name=name,
+            scopes=scope,
+            rate=rate,
+            now=timezone.now(),
+            actor="command create_api_key",
+        )
         self.stdout.write(secret)
         self.stderr.write(f"created {key} with {', '.join(key.scopes)}; it is not shown again")

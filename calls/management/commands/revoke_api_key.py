@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from calls.api.auth import revoke_key
 from calls.models import ApiKey
 
 
@@ -23,5 +24,5 @@ class Command(BaseCommand):
         if key.revoked_at:
             self.stdout.write(f"{key} was revoked already, {key.revoked_at:%Y-%m-%d %H:%M} UTC")
             return
-        key.revoke(now=timezone.now())
+        revoke_key(key, now=timezone.now(), actor="command revoke_api_key")
         self.stdout.write(f"revoked {key}")
