@@ -1,9 +1,9 @@
-"""What staff see: the tables as they are, read-only but for the API keys."""
+"""What staff see: the tables as they are, read-only but for API keys and phrases."""
 
 from django.apps import apps
 from django.contrib import admin
 
-from calls.admin import calls, keys, work  # noqa: F401
+from calls.admin import attention, audit, calls, keys, work  # noqa: F401
 
 admin.site.site_header = admin.site.site_title = "Call centre"
 

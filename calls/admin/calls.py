@@ -5,6 +5,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from calls.admin.audit import LeavesTrace
 from calls.admin.readonly import ReadOnlyPages, ReadOnlyRows, link, link_to_list
 from calls.models import Attempt, Call, Job, Move, Result, Utterance
 
@@ -24,7 +25,7 @@ class JobRows(ReadOnlyRows):
 
 
 @admin.register(Call)
-class CallAdmin(ReadOnlyPages):
+class CallAdmin(LeavesTrace):
     list_display = [
         "call_id",
         "state",
@@ -95,7 +96,7 @@ class UtteranceRows(ReadOnlyRows):
 
 
 @admin.register(Result)
-class ResultAdmin(ReadOnlyPages):
+class ResultAdmin(LeavesTrace):
     list_display = ["call", "sentiment", "score", "run", "created_at"]
     list_filter = ["sentiment"]
     search_fields = ["call__call_id"]

@@ -31,8 +31,6 @@ def record(
     )
     if verb not in LOOKS:
         return _add(row)
-    if _repeats(row):
-        return None
     with transaction.atomic():
         _lock(row)
         return None if _repeats(row) else _add(row)

@@ -11,6 +11,8 @@ from django.db import transaction
 from calls.models import Phrase
 
 MAX_PHRASES = 500
+MAX_LENGTH = 100  # characters
+KNOWN = "“{}” is on the list already."
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
@@ -29,21 +31,28 @@ class Hit:
 
 def add(text: str, *, now: datetime, actor: str) -> Phrase:
     """Listens for a phrase from now on. Raises `PhraseRefused`."""
-    text = " ".join(text.split())
+    check(text)
+    with transaction.atomic():
+        phrase, new = Phrase.objects.get_or_create(
+            words=normalise(text),
+            defaults={"text": " ".join(text.split()), "added_at": now, "added_by": actor[:200]},
+        )
+    if not new:
+        raise PhraseRefused(KNOWN.format(phrase))
+    return phrase
+
+
+def check(text: str) -> None:
+    """Raises `PhraseRefused` where `add` would."""
     words = normalise(text)
     if not words:
         raise PhraseRefused("A phrase needs at least one word: a letter or a digit.")
-    if len(text) > 100 or len(words) > 200:
-        raise PhraseRefused("A phrase has at most 100 characters.")
+    if len(" ".join(text.split())) > MAX_LENGTH or len(words) > 2 * MAX_LENGTH:
+        raise PhraseRefused(f"A phrase has at most {MAX_LENGTH} characters.")
+    if known := Phrase.objects.filter(words=words).first():
+        raise PhraseRefused(KNOWN.format(known))
     if Phrase.objects.count() >= MAX_PHRASES:
         raise PhraseRefused(f"There are {MAX_PHRASES} phrases already: delete one first.")
-    with transaction.atomic():
-        known, new = Phrase.objects.get_or_create(
-            words=words, defaults={"text": text, "added_at": now, "added_by": actor[:200]}
-        )
-    if not new:
-        raise PhraseRefused(f"“{known}” is on the list already.")
-    return known
 
 
 def normalise(text: str) -> str:
