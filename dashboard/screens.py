@@ -10,7 +10,7 @@ from django.contrib.auth.models import AnonymousUser, PermissionsMixin
 from django.http import QueryDict
 from django.template.loader import render_to_string
 
-from dashboard import board, call_page
+from dashboard import attention, board, call_page
 from dashboard.filters import Filters
 from dashboard.painting import Painting
 from dashboard.rights import Rights
@@ -37,6 +37,7 @@ class Screen(Protocol):
 class BoardScreen:
     filters: Filters
     zone: ZoneInfo
+    may_acknowledge: bool = False
 
     def concerned_by(self, call_ids: Set[str]) -> bool:
         return True
@@ -51,6 +52,7 @@ class BoardScreen:
         page = board.page(self.filters)
         return Painting(
             parts={
+                "alerts": attention.strip(self.may_acknowledge, since=since),
                 "tiles": render_to_string("dashboard/_tiles.html", {"tiles": figures}),
                 "pager": render_to_string("dashboard/_pager.html", {"page": page}),
             },
@@ -78,4 +80,4 @@ def wanted(query: QueryDict, user: PermissionsMixin | AnonymousUser, zone: ZoneI
     call_id = query.get("call")
     if call_id is not None:
         return CallScreen(call_id, Rights.of(user))
-    return BoardScreen(Filters.read(query), zone)
+    return BoardScreen(Filters.read(query), zone, Rights.of(user).acknowledge)

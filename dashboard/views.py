@@ -2,10 +2,13 @@
 
 import time
 from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required, permission_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.http import urlencode
@@ -15,22 +18,32 @@ from django.views.decorators.http import require_POST, require_safe
 from calls.ai import jobs
 from calls.ai.jobs import RunRefused
 from calls.models import Call
+from calls.models.audit import Verb
+from calls.records import audit
 from calls.records.archive import ArchiveRefused, archive
 from dashboard import board as read_model
 from dashboard import rights
+from dashboard.audited import audited, refused
 from dashboard.filters import FilterForm, Filters
 from dashboard.rights import Rights
 from dashboard.screens import BoardScreen, CallScreen
 from dashboard.zones import zone_of
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 def for_those_with(permission: str) -> Callable[[View], View]:
-    """Asks for a login, then answers 403 without the permission."""
+    """Asks for a login, then answers 403 without the permission, and records who acted so."""
 
     def wrap(view: View) -> View:
-        permitted = permission_required(permission, raise_exception=True)(view)
+        @wraps(view)
+        def permitted(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if request.user.has_perm(permission):
+                return view(request, *args, **kwargs)
+            if request.method == "POST":
+                refused(request, kwargs.get("call_id", ""))
+            raise PermissionDenied
+
         return never_cache(login_required(permitted))
 
     return wrap
@@ -41,7 +54,8 @@ def for_those_with(permission: str) -> Callable[[View], View]:
 def board(request: HttpRequest) -> HttpResponse:
     now, since = timezone.now(), time.monotonic()
     filters = Filters.read(request.GET)
-    painting = BoardScreen(filters, zone_of(request.COOKIES)).paint(now=now, since=since)
+    zone, may_acknowledge = zone_of(request.COOKIES), Rights.of(request.user).acknowledge
+    painting = BoardScreen(filters, zone, may_acknowledge).paint(now=now, since=since)
     context = {
         "now": now,
         "socket": f"/ws/board?{request.GET.urlencode()}",
@@ -57,6 +71,7 @@ def board(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @for_those_with(rights.SEE)
+@audited(Verb.OPENED)
 def call(request: HttpRequest, call_id: str) -> HttpResponse:
     now, since = timezone.now(), time.monotonic()
     screen = CallScreen(call_id, Rights.of(request.user))
@@ -76,27 +91,30 @@ def call(request: HttpRequest, call_id: str) -> HttpResponse:
 @require_POST
 @for_those_with(rights.REPROCESS)
 def reprocess_call(request: HttpRequest, call_id: str) -> HttpResponse:
-    return _act(request, call_id, jobs.reprocess, done="A new AI run is queued.")
+    done = "A new AI run is queued."
+    return _act(request, call_id, jobs.reprocess, Verb.REPROCESSED, done=done)
 
 
 @require_POST
 @for_those_with(rights.ARCHIVE)
 def archive_call(request: HttpRequest, call_id: str) -> HttpResponse:
-    return _act(request, call_id, archive, done="The call is archived.")
+    return _act(request, call_id, archive, Verb.ARCHIVED, done="The call is archived.")
 
 
 def _act(
-    request: HttpRequest, call_id: str, act: Callable[..., Call], *, done: str
+    request: HttpRequest, call_id: str, act: Callable[..., Call], verb: Verb, *, done: str
 ) -> HttpResponse:
     """Back to the page, with what was done or why it was refused."""
+    now, actor = timezone.now(), f"user {request.user}"
     try:
-        act(call_id, now=timezone.now(), actor=f"user {request.user}")
+        act(call_id, now=now, actor=actor)
     except (RunRefused, ArchiveRefused) as refusal:
         words = str(refusal)
         messages.error(request, f"{words[0].upper()}{words[1:]}.")
     except Call.DoesNotExist:
         raise _unknown(call_id) from None
     else:
+        audit.record(actor=actor, verb=verb, call_id=call_id, now=now)
         messages.success(request, done)
     return redirect("call", call_id=call_id)
 

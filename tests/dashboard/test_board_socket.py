@@ -41,7 +41,7 @@ async def test_the_first_message_is_the_page_as_the_server_paints_it() -> None:
     assert message["order"] == [element(call) for call in reversed(calls)]
     for markup in message["rows"].values():
         assert markup in page
-    assert message["parts"].keys() == {"tiles", "pager"}
+    assert message["parts"].keys() == {"alerts", "tiles", "pager"}
     await socket.disconnect()
 
 
