@@ -35,7 +35,7 @@ def acknowledge(request: HttpRequest) -> HttpResponse:
     chosen = [int(pk) for pk in request.POST.getlist("alert")[:AT_ONCE] if _is_number(pk)]
     count = mark(chosen, now=timezone.now(), actor=f"user {request.user}")
     if "X-Live" in request.headers:
-        return HttpResponse(status=204)
+        return HttpResponse(status=204 if chosen else 400)
     if count:
         words = "The alert is acknowledged." if count == 1 else f"{count} alerts are acknowledged."
         messages.success(request, words)

@@ -124,6 +124,7 @@ def test_the_script_of_the_page_gets_no_page_back(client: Client) -> None:
     answer = client.post("/alerts/acknowledge", {"alert": alert.pk}, headers={"x-live": "1"})
     assert answer.status_code == 204
     assert not Alert.objects.open().exists()
+    assert client.post("/alerts/acknowledge", headers={"x-live": "1"}).status_code == 400
 
 
 def test_many_are_acknowledged_together(client: Client) -> None:

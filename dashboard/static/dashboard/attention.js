@@ -55,8 +55,8 @@ async function acknowledge(event) {
   const button = event.submitter;
   if (button?.name !== "alert") return;
   event.preventDefault();
+  const body = new URLSearchParams(new FormData(form, button)); // a disabled button would not count
   button.disabled = true;
-  const body = new URLSearchParams(new FormData(form, button));
   const answer = await fetch(form.action, { method: "POST", body, headers: { "X-Live": "1" } }).catch(() => null);
   if (answer?.status === 204) return; // the socket tells the rest
   button.disabled = false;
