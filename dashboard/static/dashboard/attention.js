@@ -42,7 +42,7 @@ function showToggle() {
   const blocked = wanted() && !navigator.userActivation?.hasBeenActive;
   toggle.hidden = false;
   toggle.setAttribute("aria-pressed", String(wanted()));
-  toggle.textContent = blocked ? "Sound on after a click on the page" : wanted() ? "Sound on" : "Sound off";
+  toggle.textContent = blocked ? "Sound: click the page" : wanted() ? "Sound on" : "Sound off";
 }
 
 function look() {
