@@ -16,6 +16,8 @@ from django.views.decorators.http import require_POST
 from calls.api.auth import create_key, revoke_key
 from calls.models import ApiKey
 from calls.models.access import Scope
+from calls.models.audit import Verb
+from calls.records import audit
 
 SHOWN_ONCE = "The key is <code>{}</code>. It is shown this once and kept nowhere: copy it now."
 SHOWN = ("name", "prefix", "allowed", "rate", "created_at", "last_used_at", "revoked_at")
@@ -86,6 +88,12 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
 
     def revoke(self, request: HttpRequest, pk: int) -> HttpResponse:
         if not self.has_revoke_permission(request):
+            audit.record(
+                actor=f"user {request.user}",
+                verb=Verb.REFUSED,
+                detail=f"POST {request.path}",
+                now=timezone.now(),
+            )
             raise PermissionDenied
         self._revoke(request, get_object_or_404(ApiKey, pk=pk))
         return redirect("admin:calls_apikey_changelist")

@@ -104,3 +104,13 @@ def test_keys_made_and_revoked_in_the_admin_are_recorded_with_who_did_it(client:
     rows = list(Audit.objects.order_by("pk").values_list("actor", "verb"))
     assert rows == [("user root", "key_created"), ("user root", "key_revoked")]
     assert "cc_" not in key
+
+
+def test_who_revokes_a_key_by_hand_without_the_right_is_refused_and_recorded(
+    client: Client,
+) -> None:
+    client.post("/admin/calls/apikey/add/", {"name": "pbx", "scopes": ["read"], "rate": ""})
+    pk = client.get("/admin/calls/apikey/").context["cl"].queryset.get().pk
+    assert staff_with("view_apikey").post(f"/admin/calls/apikey/{pk}/revoke/").status_code == 403
+    row = Audit.objects.get(verb=Verb.REFUSED)
+    assert row.detail == f"POST /admin/calls/apikey/{pk}/revoke/"
