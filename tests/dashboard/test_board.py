@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.html import escape
 from pytest_django import DjangoAssertNumQueries
 
+from calls.ai import breaker
 from calls.ingest import metadata
 from calls.models import Call
 from calls.records.archive import archive
@@ -281,7 +282,9 @@ def test_the_tiles_say_that_the_ai_service_is_down(client: Client) -> None:
     claim, now = begin_run(call), timezone.now() + timedelta(minutes=1)
     for _ in range(5):
         ask(claim, "inbound", OVERLOADED, now=now)
-    ai: Any = board.tiles(UTC, now=now + timedelta(seconds=2))
+    now += timedelta(seconds=2)
+    breaker.note_silence("no answer", began=now, now=now)
+    ai: Any = board.tiles(UTC, now=now)
     assert (ai.ai.available, ai.failure_rate) == (False, 100)
     assert "Down" in text(client)
 
