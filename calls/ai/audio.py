@@ -5,7 +5,7 @@ import binascii
 import io
 import wave
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,34 +50,34 @@ class Audio:
         return target.getvalue()
 
 
-@dataclass(slots=True)
-class _Assembly:
-    """A track under construction; `clock` is the sender's time at its end."""
+class TimeLine:
+    """Where the packets of one track lie, in samples from the start of the recording.
 
-    rate: int
-    clock: float
-    previous: float
-    parts: list[Samples] = field(default_factory=list)
-    length: int = 0
-    silence: int = 0
+    A gap becomes silence by the timestamps, at most `MAX_GAP` each, and so does the time from
+    `start` to the first packet; equal or backward timestamps simply follow on.
+    """
 
-    def add(self, samples: Samples, timestamp: float) -> None:
-        if timestamp < self.previous:
-            self.clock = timestamp  # the sender's clock was set back
-        gap = timestamp - self.clock
+    def __init__(self, *, rate: int, start: float) -> None:
+        self.length = 0
+        self._rate = rate
+        self._clock = self._previous = start  # the sender's time at the end, and of the last packet
+
+    def place(self, samples: int, timestamp: float) -> tuple[int, int]:
+        """Where a packet of so many samples begins, and for how many of them there is room."""
+        if timestamp < self._previous:
+            self._clock = timestamp  # the sender's clock was set back
+        gap = timestamp - self._clock
         if gap > JITTER:
-            self._extend(np.zeros(round(min(gap, MAX_GAP) * self.rate), np.int16), silent=True)
-            self.clock = timestamp
-        self._extend(samples, silent=False)
-        self.clock += len(samples) / self.rate
-        self.previous = timestamp
+            self._extend(round(min(gap, MAX_GAP) * self._rate))
+            self._clock = timestamp
+        begin = self.length
+        self._extend(samples)
+        self._clock += samples / self._rate
+        self._previous = timestamp
+        return begin, self.length - begin
 
-    def _extend(self, samples: Samples, *, silent: bool) -> None:
-        room = round(MAX_LENGTH * self.rate) - self.length
-        samples = samples[: max(room, 0)]
-        self.parts.append(samples)
-        self.length += len(samples)
-        self.silence += len(samples) if silent else 0
+    def _extend(self, samples: int) -> None:
+        self.length = min(self.length + samples, round(MAX_LENGTH * self._rate))
 
 
 def assemble_tracks(
@@ -93,19 +93,21 @@ def assemble_tracks(
 
 
 def assemble(pieces: Iterable[Piece], *, encoding: str, rate: int, start: float) -> Audio:
-    """The audio of one track from its packets in sequence order.
-
-    A gap becomes silence by the timestamps, at most `MAX_GAP` each, and so does the time from
-    `start` to the first packet; equal or backward timestamps simply follow on; what does not
-    decode is left out.
+    """The audio of one track from its packets in sequence order, as its `TimeLine` has them; what
+    does not decode is left out.
     """
-    track = _Assembly(rate=rate, clock=start, previous=start)
+    line = TimeLine(rate=rate, start=start)
+    placed: list[tuple[int, Samples]] = []
     for piece in pieces:
         samples = decode(piece.data, encoding=encoding)
         if samples is not None:
-            track.add(samples, piece.timestamp)
-    samples = np.concatenate(track.parts) if track.parts else np.zeros(0, np.int16)
-    return Audio(samples, rate, track.silence / rate)
+            begin, room = line.place(len(samples), piece.timestamp)
+            placed.append((begin, samples[:room]))
+    signal = np.zeros(line.length, np.int16)
+    for begin, samples in placed:
+        signal[begin : begin + len(samples)] = samples
+    heard = sum(len(samples) for _, samples in placed)
+    return Audio(signal, rate, (line.length - heard) / rate)
 
 
 def _first_timestamp(pieces: Sequence[Piece], encoding: str) -> float | None:
