@@ -18,6 +18,8 @@ from calls.api.rates import RateExceeded
 from calls.ingest.batching import Busy
 from calls.models import Call
 from calls.records.archive import ArchiveRefused
+from calls.records.recording import NoRecording
+from calls.records.transcript import NoTranscript
 from calls.states import IllegalMove
 
 log = logging.getLogger(__name__)
@@ -96,6 +98,8 @@ ANSWERS: dict[type[Any], Callable[[Any], HttpResponse]] = {
     Call.DoesNotExist: lambda _: problem(404, "there is no call with this id"),
     RunRefused: _refused,
     ArchiveRefused: _refused,
+    NoRecording: lambda error: problem(404, str(error)),
+    NoTranscript: lambda error: problem(404, str(error)),
     IllegalMove: _refused,
     RequestDataTooBig: lambda _: problem(413, "the body is too large"),
     Busy: _store_away,

@@ -3,17 +3,17 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
 from ninja import Body, NinjaAPI, Path, Query, Schema, Status
-from ninja.errors import HttpError
 from ninja.parser import Parser
 from pydantic_core import from_json
 
 from calls import stats
 from calls.ai import jobs
-from calls.api import acceptance, bulk, errors, listing
+from calls.api import acceptance, bulk, errors, listing, ranges
 from calls.api.auth import lane_scope, scope
+from calls.api.downloads import written
 from calls.api.schemas.incoming import CallId, CallIn, CallsQuery, EndIn, PacketIn, TranscriptQuery
 from calls.api.schemas.outgoing import (
     Accepted,
@@ -32,6 +32,8 @@ from calls.models.access import Scope
 from calls.models.audit import Verb
 from calls.records import archive as records
 from calls.records import audit
+from calls.records.recording import recording_of
+from calls.records.transcript import result_of
 from calls.states import EndReason
 
 
@@ -138,14 +140,21 @@ def detail(request: HttpRequest, call_id: CallIdPath) -> Call:
 def transcript(
     request: HttpRequest, call_id: CallIdPath, query: Annotated[TranscriptQuery, Query()]
 ) -> object:
-    """The result; `format=text` gives the words alone."""
+    """The result; as text, WebVTT or SubRip what was said, when and by whom."""
     errors.refuse_unknown(request.GET, TranscriptQuery)
-    call = Call.objects.select_related("result").get(call_id=call_id)
-    if not call.has_ai_result:
-        raise HttpError(404, f"call {call_id} has no result yet: {call.ai_words or call.state}")
-    if query.format == "text":
-        return HttpResponse(call.result.transcript, content_type="text/plain; charset=utf-8")
-    return call.result
+    result = result_of(Call.objects.select_related("result").get(call_id=call_id))
+    return written(result, query.format)
+
+
+@api.get(
+    "/call/{call_id}/recording",
+    auth=scope(Scope.READ),
+    response=REFUSALS,
+    openapi_extra=ranges.RESPONSES,
+)
+def recording(request: HttpRequest, call_id: CallIdPath) -> HttpResponseBase:
+    """The audio of both tracks as one WAV file, as far as it has come, or a range of it."""
+    return ranges.answer(request, recording_of(Call.objects.get(call_id=call_id)))
 
 
 @api.get("/calls", auth=scope(Scope.READ), response=_or_refused(200, CallsOut))

@@ -121,7 +121,7 @@ class ClientMessage(Strict):
 class TranscriptQuery(Strict):
     model_config = ConfigDict(extra="forbid", strict=False)
 
-    format: Literal["json", "text"] = "json"
+    format: Literal["json", "text", "vtt", "srt"] = "json"
 
 
 class CallsQuery(Strict):

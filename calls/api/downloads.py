@@ -1,0 +1,29 @@
+"""What is kept of a call, as files to take along."""
+
+import re
+
+from django.http import HttpResponse, HttpResponseBase
+
+from calls.api.schemas.outgoing import ResultOut
+from calls.models import Result
+from calls.records.transcript import WRITERS
+
+UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+ENDINGS = {"json": "json", "text": "txt", "vtt": "vtt", "srt": "srt"}
+"""Of the file names, by format."""
+
+
+def written(result: Result, form: str) -> HttpResponse:
+    """The transcript in one of the formats of `ENDINGS`."""
+    if form == "json":
+        content = ResultOut.from_orm(result).model_dump_json()
+        return HttpResponse(content, "application/json; charset=utf-8")
+    media_type, write = WRITERS[form]
+    return HttpResponse(write(result.utterances.all()), media_type)
+
+
+def as_file(response: HttpResponseBase, call_id: str, ending: str) -> HttpResponseBase:
+    """Under the name of the call, with nothing that means something to a file system."""
+    name = f"{UNSAFE.sub('_', call_id)}.{ending}"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
