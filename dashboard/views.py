@@ -1,4 +1,4 @@
-"""The pages, and the two things that can be done on them."""
+"""The pages, the files beside them, and the two things that can be done on them."""
 
 import time
 from collections.abc import Callable
@@ -8,26 +8,38 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from calls.ai import jobs
 from calls.ai.jobs import RunRefused
+from calls.api import ranges
+from calls.api.downloads import ENDINGS, as_file, written
+from calls.api.errors import problem
 from calls.models import Call
 from calls.models.audit import Verb
 from calls.records import audit
 from calls.records.archive import ArchiveRefused, archive
+from calls.records.packet_audio import PacketsGone
+from calls.records.recording import NoRecording, recording_of
+from calls.records.transcript import NoTranscript, result_of
+from calls.records.waveform import peaks
 from dashboard import board as read_model
 from dashboard import rights
 from dashboard.audited import audited, refused
 from dashboard.filters import FilterForm, Filters
 from dashboard.rights import Rights
 from dashboard.screens import BoardScreen, CallScreen
+from dashboard.shared import Shared
 from dashboard.zones import zone_of
+
+ONCE = 0.0  # what was made at any time will do
+
+waveforms = Shared(size=64)
 
 View = Callable[..., HttpResponseBase]
 
@@ -88,6 +100,44 @@ def call(request: HttpRequest, call_id: str) -> HttpResponse:
     return render(request, "dashboard/call.html", context)
 
 
+@require_GET
+@for_those_with(rights.SEE)
+def recording(request: HttpRequest, call_id: str) -> HttpResponseBase:
+    """The audio of the player; as a link at a moment (`#t=`) it plays in the browser itself."""
+    try:
+        found = recording_of(_found(call_id))
+    except NoRecording as reason:
+        raise _not_there(reason) from None
+    return as_file(ranges.answer(request, found), call_id, "wav", inline=True)
+
+
+@require_GET
+@for_those_with(rights.SEE)
+def waveform(request: HttpRequest, call_id: str) -> HttpResponse:
+    """For the player's picture: how loud each track is over its time."""
+    try:
+        sound = recording_of(_found(call_id)).sound
+        loudness = waveforms.get(sound.tag, lambda: peaks(sound), since=ONCE)
+    except NoRecording as reason:
+        return problem(404, _sentence(reason))
+    except PacketsGone:
+        return problem(503, "The recording was put away while it was read.")
+    return JsonResponse({"seconds": sound.length / sound.rate, "peaks": loudness})
+
+
+@require_GET
+@for_those_with(rights.SEE)
+def transcript(request: HttpRequest, call_id: str) -> HttpResponseBase:
+    form = request.GET.get("format", "json")
+    if form not in ENDINGS:
+        raise Http404(f"A transcript comes in the formats {', '.join(ENDINGS)}.")
+    try:
+        result = result_of(_found(call_id))
+    except NoTranscript as reason:
+        raise _not_there(reason) from None
+    return as_file(written(result, form), call_id, ENDINGS[form])
+
+
 @require_POST
 @for_those_with(rights.REPROCESS)
 def reprocess_call(request: HttpRequest, call_id: str) -> HttpResponse:
@@ -109,14 +159,29 @@ def _act(
     try:
         act(call_id, now=now, actor=actor)
     except (RunRefused, ArchiveRefused) as refusal:
-        words = str(refusal)
-        messages.error(request, f"{words[0].upper()}{words[1:]}.")
+        messages.error(request, _sentence(refusal))
     except Call.DoesNotExist:
         raise _unknown(call_id) from None
     else:
         audit.record(actor=actor, verb=verb, call_id=call_id, now=now)
         messages.success(request, done)
     return redirect("call", call_id=call_id)
+
+
+def _found(call_id: str) -> Call:
+    try:
+        return Call.objects.select_related("result").get(call_id=call_id)
+    except Call.DoesNotExist:
+        raise _unknown(call_id) from None
+
+
+def _sentence(reason: Exception) -> str:
+    words = str(reason)
+    return f"{words[0].upper()}{words[1:].removesuffix('.')}."
+
+
+def _not_there(reason: Exception) -> Http404:
+    return Http404(_sentence(reason))
 
 
 def _unknown(call_id: str) -> Http404:

@@ -22,8 +22,13 @@ def written(result: Result, form: str) -> HttpResponse:
     return HttpResponse(write(result.utterances.all()), media_type)
 
 
-def as_file(response: HttpResponseBase, call_id: str, ending: str) -> HttpResponseBase:
-    """Under the name of the call, with nothing that means something to a file system."""
+def as_file(
+    response: HttpResponseBase, call_id: str, ending: str, *, inline: bool = False
+) -> HttpResponseBase:
+    """Under the name of the call, with nothing that means something to a file system; `inline`
+    where the browser may show it as well.
+    """
     name = f"{UNSAFE.sub('_', call_id)}.{ending}"
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    kind = "inline" if inline else "attachment"
+    response.headers["Content-Disposition"] = f'{kind}; filename="{name}"'
     return response
