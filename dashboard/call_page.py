@@ -3,23 +3,40 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import exp
 from typing import Any
 
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
 from calls import stats
-from calls.models import Attempt, Call, Job
+from calls.models import Attempt, Call, Job, Utterance
+from calls.records.recording import may_be_heard
+from calls.records.transcript import SPEAKERS
 from calls.states import RUNNABLE, EndReason, Outcome, Sentiment, State, may_move
 from dashboard import words
+from dashboard.conversation import conversation
+from dashboard.packet_strip import Strip
 from dashboard.rights import Rights
 from dashboard.shared import Shared
 
-SECTIONS = ("summary", "actions", "transcript", "packets", "facts", "attempts", "history")
+SECTIONS = (
+    "summary",
+    "actions",
+    "player",
+    "conversation",
+    "transcript",
+    "packets",
+    "facts",
+    "attempts",
+    "history",
+)
 RANGES_SHOWN = 20
-RANGES_AGE = 3.0  # seconds; finding the gaps reads the sequence of every packet
+PACKETS_AGE = 3.0  # seconds; to find the gaps is to look at every packet
+# The geometric mean of a token's probability; below, the log of the mean is under -1: rubbish.
+CONFIDENT = exp(-1)
 
-ranges = Shared(size=64)
+packets = Shared(size=64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +54,13 @@ class Run:
 def sections(call_id: str, rights: Rights, *, since: float) -> dict[str, SafeString]:
     """The markup of each section by the id of its element. Raises `Call.DoesNotExist`."""
     call = Call.objects.select_related("result").get(call_id=call_id)
-    missing = _missing_ranges(call, since=since)
     context = {
         "call": call,
         "about": _about(call),
         "rights": rights,
         "runs": _runs(call),
         "moves": list(call.moves.all()),
-        "ranges": missing[:RANGES_SHOWN],
-        "more_ranges": len(missing) > RANGES_SHOWN,
+        **_packets(call, since=since),
         **_standing(call),
         **_said(call),
     }
@@ -71,13 +86,20 @@ def _standing(call: Call) -> dict[str, Any]:
 
 
 def _said(call: Call) -> dict[str, Any]:
+    heard = {"may_be_heard": may_be_heard(call), "no_recording": words.no_recording(call)}
     if not call.has_ai_result:
-        return {"utterances": [], "no_transcript": words.no_transcript(call)}
-    return {
-        "utterances": list(call.result.utterances.all()),
+        return heard | {"utterances": [], "no_transcript": words.no_transcript(call)}
+    utterances = list(call.result.utterances.all())
+    return heard | {
+        "utterances": [(one, SPEAKERS[one.track], _is_doubtful(one)) for one in utterances],
+        "conversation": conversation(utterances),
         "sentiment": Sentiment(call.result.sentiment),
         "no_transcript": words.no_transcript(call),
     }
+
+
+def _is_doubtful(utterance: Utterance) -> bool:
+    return utterance.confidence is not None and utterance.confidence < CONFIDENT
 
 
 def _about(call: Call) -> list[tuple[str, str]]:
@@ -109,9 +131,16 @@ def _with_pending(job: Job) -> list[tuple[Attempt, bool]]:
     return [(one, still_open and one.pk == last[one.track]) for one in attempts]
 
 
-def _missing_ranges(call: Call, *, since: float) -> list[tuple[int, int]]:
-    if not call.missing:
-        return []
-    return ranges.get(
-        call.pk, lambda: call.missing_ranges(limit=RANGES_SHOWN + 1), since=since - RANGES_AGE
-    )
+def _packets(call: Call, *, since: float) -> dict[str, Any]:
+    """Which came, and the first ranges of those that did not."""
+
+    def look() -> tuple[Strip | None, list[tuple[int, int]]]:
+        return Strip.of(call), call.missing_ranges(limit=RANGES_SHOWN + 1)
+
+    dear = call.missing or call.late
+    strip, missing = packets.get(call.pk, look, since=since - PACKETS_AGE) if dear else look()
+    return {
+        "strip": strip,
+        "ranges": missing[:RANGES_SHOWN],
+        "more_ranges": len(missing) > RANGES_SHOWN,
+    }

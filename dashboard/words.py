@@ -34,6 +34,15 @@ def no_transcript(call: Call) -> str:
     return call.ai_words or "There is none."
 
 
+def no_recording(call: Call) -> str:
+    """Why there is none to be heard."""
+    if call.state == State.IN_PROGRESS:
+        return "The recording can be played once the call has ended."
+    if not call.packet_count:
+        return "Not one packet of the call came."
+    return "No packet of the call holds audio that can be decoded."
+
+
 def refusal(call: Call) -> str:
     """Why something cannot be done with the call now."""
     if call.state == State.IN_PROGRESS:

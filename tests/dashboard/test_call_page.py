@@ -9,6 +9,7 @@ from django.utils.html import escape
 from pytest_django import DjangoAssertNumQueries
 
 from calls.ai.jobs import reprocess
+from calls.ai.transcription import Segment
 from calls.ingest import ending, metadata
 from calls.models import AiService, Call, Job, Move
 from calls.states import EndReason
@@ -141,7 +142,7 @@ def test_of_many_gaps_the_first_are_named() -> None:
     send(call.call_id, *range(2, 100, 2))
     shown = section("packets", call)
     assert "39 and more" in shown
-    assert "41" not in shown
+    assert ", 41" not in shown
 
 
 def test_the_history_says_who_and_why() -> None:
@@ -273,3 +274,116 @@ def test_a_call_that_waits_for_a_service_that_is_away_says_so() -> None:
     AiService.objects.create(pk=1, opened_at=NOW, confirmed_at=NOW, words="refuses our key (401)")
     assert "refuses our key (401)" in section("summary", call)
     assert "refuses our key (401)" not in section("summary", call_in_progress())
+
+
+def test_a_call_in_progress_cannot_be_played_yet() -> None:
+    shown = section("player", call_in_progress())
+    assert "can be played once the call has ended" in shown
+    assert "<audio" not in shown
+
+
+def test_an_ended_call_can_be_played_without_script() -> None:
+    call = ended_call()
+    source = f'src="/calls/{call.call_id}/recording"'
+    assert f'<audio controls preload="none" {source}>' in section("player", call)
+    # Where it stands is what the script that brings news relies on.
+    assert section("player", call).index("</h2>") < section("player", call).index("data-keep")
+
+
+def test_a_call_that_holds_no_audio_says_so_instead_of_a_player() -> None:
+    call_id = fresh_id()
+    send(call_id, 0, data="no audio!")
+    call = hang_up(Call.objects.get(call_id=call_id), now=NOW)
+    conclude(begin_run(call))
+    assert "No packet of the call holds audio" in section("player", call)
+    empty = hang_up(metadata.describe(fresh_id(), {}, now=NOW), now=NOW)
+    assert "Not one packet of the call came." in section("player", empty)
+
+
+def test_an_utterance_leads_to_its_second_in_the_recording() -> None:
+    call = transcribed_call("hello", "goodbye")
+    shown = section("transcript", call)
+    assert f'href="/calls/{call.call_id}/recording#t=6.000"' in shown
+    assert 'data-start="6.000" data-end="8.000"' in shown
+
+
+@pytest.mark.parametrize(("confidence", "doubtful"), [(0.36, 1), (0.37, 0), (None, 0)])
+def test_what_the_ai_service_was_unsure_of_is_marked(
+    confidence: float | None, doubtful: int
+) -> None:
+    call = finish_run(ended_call(), [Segment(0.0, 1.0, "hello", confidence)])
+    assert section("transcript", call).count("low confidence") == doubtful
+
+
+def test_the_strip_of_packets_is_told_in_words_too() -> None:
+    call = ended_call(packets=3)
+    send(call.call_id, 5)
+    shown = section("packets", call)
+    assert "Sequence 0 to 5: 4 received, 2 missing, 1 late." in shown
+    assert '<rect data-kind="received" x="0" width="3"' in shown
+    assert '<rect data-kind="missing" x="3" width="2"' in shown
+    assert '<rect data-kind="late" x="5" width="1"' in shown
+
+
+def test_no_section_styles_itself(client: Client) -> None:
+    call = transcribed_call("this is terrible", "thank you")
+    assert " style=" not in page(client, call)
+
+
+def test_the_recording_is_played_beside_the_page(client: Client) -> None:
+    call = ended_call()
+    answer = client.get(f"/calls/{call.call_id}/recording", headers={"range": "bytes=0-3"})
+    assert (answer.status_code, answer.content) == (206, b"RIFF")
+    assert answer["Content-Disposition"] == f'inline; filename="{call.call_id}.wav"'
+
+
+@pytest.mark.parametrize(
+    ("form", "ending"), [("json", "json"), ("text", "txt"), ("vtt", "vtt"), ("srt", "srt")]
+)
+def test_the_transcript_is_taken_along(client: Client, form: str, ending: str) -> None:
+    call = transcribed_call("thank you")
+    answer = client.get(f"/calls/{call.call_id}/transcript?format={form}")
+    assert "thank you" in answer.content.decode()
+    assert answer["Content-Disposition"] == f'attachment; filename="{call.call_id}.{ending}"'
+    assert f"/transcript?format={form}" in section("transcript", call)
+
+
+def test_a_file_has_a_name_that_any_system_takes(client: Client) -> None:
+    send("+49.30:20@pbx-1", 0)
+    name = client.get("/calls/+49.30:20@pbx-1/recording")["Content-Disposition"]
+    assert name == 'inline; filename="_49.30_20_pbx-1.wav"'
+
+
+def test_the_waveform_tells_length_and_loudness(client: Client) -> None:
+    call = ended_call()
+    shown = client.get(f"/calls/{call.call_id}/waveform").json()
+    assert shown["seconds"] == pytest.approx(0.06)
+    assert set(shown["peaks"]["inbound"]) == {0}
+
+
+def test_what_is_not_there_is_told_in_words(client: Client) -> None:
+    call_id = fresh_id()
+    send(call_id, 0, data="no audio!")
+    for path, words in [
+        (f"{call_id}/recording", "none of its packets holds audio."),
+        (f"{call_id}/waveform", "none of its packets holds audio."),
+        (f"{call_id}/transcript", "has no transcript: it is in progress."),
+        (f"{call_id}/transcript?format=pdf", "formats json, text, vtt, srt."),
+        ("nobody-called/recording", "There is no call with the id nobody-called."),
+        ("nobody-called/waveform", "There is no call with the id nobody-called."),
+    ]:
+        answer = client.get(f"/calls/{path}")
+        assert answer.status_code == 404, path
+        assert words in answer.content.decode(), path
+
+
+@pytest.mark.parametrize("path", ["recording", "waveform", "transcript"])
+def test_who_may_not_see_a_call_may_not_hear_or_read_it(path: str) -> None:
+    call = transcribed_call()
+    assert signed_in().get(f"/calls/{call.call_id}/{path}").status_code == 403
+    assert Client().get(f"/calls/{call.call_id}/{path}").status_code == 302
+
+
+@pytest.mark.parametrize("call_id", ["%00", "a%00b", "%ED%A0%80", "x" * 5000, "a%0Ab", "%2E"])
+def test_what_is_no_call_id_is_not_found(client: Client, call_id: str) -> None:
+    assert client.get(f"/calls/{call_id}/").status_code == 404

@@ -16,7 +16,7 @@ export function wallClock(ours) {
   return CLOCK.format(new Date(ours));
 }
 
-function span(seconds) {
+export function span(seconds) {
   const whole = Math.max(Math.floor(seconds), 0);
   const two = (number) => String(number).padStart(2, "0");
   const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];

@@ -1,5 +1,5 @@
 /* Brings the page to what the server says. Whatever is the same stays the same element, so that
-   focus, selection and scrolling survive. */
+   focus, selection and scrolling survive; what is marked `data-keep` is left alone. */
 
 import { tick } from "./clocks.js";
 
@@ -18,6 +18,7 @@ function morph(old, fresh) {
     if (old.data !== fresh.data) old.data = fresh.data;
     return;
   }
+  if (old.hasAttribute("data-keep") && fresh.hasAttribute("data-keep")) return;
   for (const { name } of [...old.attributes]) {
     if (!fresh.hasAttribute(name)) old.removeAttribute(name);
   }
