@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 
 from callcenter.simulator.recordings import recordings
 from tests.browser.system import System
+from tests.waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
 
@@ -80,6 +81,13 @@ def test_a_spoken_call_is_followed_to_its_transcript(
     )
     expect(call.locator("#attempts")).to_contain_text("Success")
     expect(row).to_contain_text("Transcribed")
+
+    second = call.locator("#transcript li").nth(1)
+    second.locator(".said").click()
+    expect(second).to_have_attribute("aria-current", "true", timeout=10 * SECOND)
+    start = float(second.get_attribute("data-start") or 0)
+    clock = "document.querySelector('audio').currentTime"
+    until(lambda: call.evaluate(clock) > start + 0.1, 10, "the sound of the utterance")
     assert never_reloaded(call)
     assert never_reloaded(page)
     assert playing.wait(10) == 0

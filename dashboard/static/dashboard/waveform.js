@@ -8,6 +8,7 @@ export class Waveform {
   constructor(canvas, peaks, onseek) {
     this.canvas = canvas;
     this.tracks = Object.entries(peaks);
+    this.loudest = Math.max(1, ...this.tracks.flatMap(([, columns]) => columns));
     this.share = 0;
     canvas.hidden = false;
     const seek = ({ offsetX }) => onseek(Math.min(Math.max(offsetX / canvas.clientWidth, 0), 1));
@@ -47,7 +48,7 @@ export class Waveform {
     const step = width / bars;
     for (let bar = 0; bar < bars; bar++) {
       const [first, last] = [bar, bar + 1].map((edge) => Math.floor((edge * peaks.length) / bars));
-      const loudness = Math.sqrt(Math.max(...peaks.slice(first, last)) / 100); // as it is heard
+      const loudness = Math.sqrt(Math.max(...peaks.slice(first, last)) / this.loudest); // as it is heard
       const size = Math.max(loudness * (height - 2), 1);
       pen.globalAlpha = (bar + 1) / bars <= this.share ? 1 : STILL_TO_COME;
       pen.fillRect(bar * step, top + (height - size) / 2, Math.max(step - GAP, 1), size);
