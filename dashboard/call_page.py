@@ -3,14 +3,13 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp
 from typing import Any
 
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
 from calls import stats
-from calls.models import Attempt, Call, Job, Utterance
+from calls.models import Attempt, Call, Job
 from calls.records.recording import may_be_heard
 from calls.records.transcript import SPEAKERS
 from calls.states import RUNNABLE, EndReason, Outcome, Sentiment, State, may_move
@@ -33,8 +32,6 @@ SECTIONS = (
 )
 RANGES_SHOWN = 20
 PACKETS_AGE = 3.0  # seconds; to find the gaps is to look at every packet
-# The geometric mean of a token's probability; below, the log of the mean is under -1: rubbish.
-CONFIDENT = exp(-1)
 
 packets = Shared(size=64)
 
@@ -91,15 +88,11 @@ def _said(call: Call) -> dict[str, Any]:
         return heard | {"utterances": [], "no_transcript": words.no_transcript(call)}
     utterances = list(call.result.utterances.all())
     return heard | {
-        "utterances": [(one, SPEAKERS[one.track], _is_doubtful(one)) for one in utterances],
+        "utterances": [(one, SPEAKERS[one.track]) for one in utterances],
         "conversation": conversation(utterances),
         "sentiment": Sentiment(call.result.sentiment),
         "no_transcript": words.no_transcript(call),
     }
-
-
-def _is_doubtful(utterance: Utterance) -> bool:
-    return utterance.confidence is not None and utterance.confidence < CONFIDENT
 
 
 def _about(call: Call) -> list[tuple[str, str]]:

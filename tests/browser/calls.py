@@ -2,6 +2,7 @@
 
 from callcenter.simulator.packets import packetise
 from callcenter.simulator.recordings import Recording
+from calls.ai.sentiment import judge, overall
 from tests.browser.system import System
 
 BEGAN = 1_706_745_600.0
@@ -22,7 +23,9 @@ def send_recording(
 
 
 def transcribe(system: System, call_id: str, played: Recording) -> None:
-    """What the worker would store, were every word understood and felt in the same way."""
+    """What the worker would store, were every word understood; of the second utterance the AI
+    service is not sure.
+    """
     [[call]] = system.query(
         "UPDATE calls_call SET has_ai_result = true, ai_outcome = 'transcribed',"
         " processed_at = now(), next_attempt_at = null, version = version + 1"
@@ -32,18 +35,21 @@ def transcribe(system: System, call_id: str, played: Recording) -> None:
     system.query(
         "UPDATE calls_job SET finished_at = now(), outcome = 'transcribed' WHERE call_id = %s", call
     )
+    verdict = overall((one.text, judge(one.text).score) for one in played.script)
     system.query(
         "INSERT INTO calls_result (call_id, run, transcript, sentiment, score, created_at)"
-        " VALUES (%s, 1, '', 'neutral', 0, now())",
+        " VALUES (%s, 1, %s, %s, %s, now())",
         call,
+        "\n".join(one.text for one in played.script),
+        verdict.sentiment,
+        verdict.score,
     )
     for place, one in enumerate(played.script):
-        confidence = 0.2 if place == 1 else 0.9
-        score = (-0.6, 0.4, 0.0, -0.3)[place % 4]
-        mood = "negative" if score < 0 else "positive" if score else "neutral"
+        felt = judge(one.text)
         system.query(
             "INSERT INTO calls_utterance"
             " (result_id, track, start, \"end\", text, sentiment, score, confidence)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
-            call, one.track, one.start, one.end, one.text, mood, score, confidence,
+            call, one.track, one.start, one.end, one.text, felt.sentiment, felt.score,
+            0.2 if place == 1 else 0.9,
         )  # fmt: skip

@@ -280,6 +280,8 @@ def test_a_call_in_progress_cannot_be_played_yet() -> None:
     shown = section("player", call_in_progress())
     assert "can be played once the call has ended" in shown
     assert "<audio" not in shown
+    # Packets are no news to it, for it would be told of each.
+    assert section("player", call_in_progress(packets=9)) == shown
 
 
 def test_an_ended_call_can_be_played_without_script() -> None:
