@@ -29,6 +29,7 @@ class Deck {
     this.follow = box.querySelector("[name=follow]");
     this.again = box.querySelector("[name=again]");
     this.words = box.querySelector("[role=status]");
+    this.waveform = new Waveform(box.querySelector("canvas"), (share) => this.seek(share * this.seconds));
     this.version = section.dataset.version;
     this.begun = false; // whether anybody has played or sought
     for (const part of box.querySelectorAll(".controls, .keys")) part.hidden = false;
@@ -55,7 +56,7 @@ class Deck {
     if (!answer.ok) return answer.status === 404 && this.say(AFTER_FAILURE[404]);
     const { seconds, peaks } = await answer.json();
     this.seconds = seconds;
-    this.waveform = new Waveform(this.box.querySelector("canvas"), peaks, (share) => this.seek(share * seconds));
+    this.waveform.peaks = peaks;
     this.show();
     stretchChart();
   }
@@ -90,7 +91,7 @@ class Deck {
 
   show() {
     const time = this.audio.currentTime;
-    if (this.waveform) this.waveform.played = Math.min(time / this.seconds, 1);
+    if (this.seconds) this.waveform.played = Math.min(time / this.seconds, 1);
     const spoken = this.begun ? lines.mark(time) : undefined;
     if (spoken && spoken !== this.spoken && this.follow.checked) {
       spoken.scrollIntoView({ block: "nearest", behavior: still.matches ? "auto" : "smooth" });

@@ -4,13 +4,11 @@ const BAR = 2, GAP = 1; // pixels
 const STILL_TO_COME = 0.45; // opacity
 
 export class Waveform {
-  /* `peaks`: 0 to 100 by track, equally long. `onseek` is given a share of the time. */
-  constructor(canvas, peaks, onseek) {
+  /* `onseek` is given a share of the time. */
+  constructor(canvas, onseek) {
     this.canvas = canvas;
-    this.tracks = Object.entries(peaks);
-    this.loudest = Math.max(1, ...this.tracks.flatMap(([, columns]) => columns));
+    this.tracks = [];
     this.share = 0;
-    canvas.hidden = false;
     const seek = ({ offsetX }) => onseek(Math.min(Math.max(offsetX / canvas.clientWidth, 0), 1));
     canvas.onpointerdown = (event) => {
       canvas.setPointerCapture(event.pointerId);
@@ -19,6 +17,14 @@ export class Waveform {
     canvas.onpointermove = (event) => event.buttons && seek(event);
     new ResizeObserver(() => this.draw()).observe(canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+  }
+
+  /* Peaks of 0 to 100 by track, equally long. */
+  set peaks(peaks) {
+    this.tracks = Object.entries(peaks);
+    this.loudest = Math.max(1, ...this.tracks.flatMap(([, columns]) => columns));
+    this.canvas.hidden = false;
+    this.draw();
   }
 
   /* How much of the time has been played. */
