@@ -102,6 +102,7 @@ def call(request: HttpRequest, call_id: str) -> HttpResponse:
 
 @require_GET
 @for_those_with(rights.SEE)
+@audited(Verb.PLAYED)
 def recording(request: HttpRequest, call_id: str) -> HttpResponseBase:
     """The audio of the player; as a link at a moment (`#t=`) it plays in the browser itself."""
     try:
@@ -127,6 +128,7 @@ def waveform(request: HttpRequest, call_id: str) -> HttpResponse:
 
 @require_GET
 @for_those_with(rights.SEE)
+@audited(Verb.EXPORTED)
 def transcript(request: HttpRequest, call_id: str) -> HttpResponseBase:
     form = request.GET.get("format", "json")
     if form not in ENDINGS:

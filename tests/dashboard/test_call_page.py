@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 from calls.ai.jobs import reprocess
 from calls.ai.transcription import Segment
 from calls.ingest import ending, metadata
-from calls.models import AiService, Call, Job, Move
+from calls.models import AiService, Audit, Call, Job, Move
 from calls.states import EndReason
 from dashboard import call_page
 from dashboard.rights import Rights
@@ -389,3 +389,18 @@ def test_who_may_not_see_a_call_may_not_hear_or_read_it(path: str) -> None:
 @pytest.mark.parametrize("call_id", ["%00", "a%00b", "%ED%A0%80", "x" * 5000, "a%0Ab", "%2E"])
 def test_what_is_no_call_id_is_not_found(client: Client, call_id: str) -> None:
     assert client.get(f"/calls/{call_id}/").status_code == 404
+
+
+def test_who_played_and_took_along_is_recorded_and_who_only_looked_is_not(client: Client) -> None:
+    call = transcribed_call()
+    client.get(f"/calls/{call.call_id}/waveform")
+    assert not Audit.objects.exists()
+    for _ in range(3):
+        client.get(f"/calls/{call.call_id}/recording", headers={"range": "bytes=0-9"})
+    client.get(f"/calls/{call.call_id}/transcript?format=srt")
+    client.get("/calls/nobody-called/recording")
+    rows = Audit.objects.order_by("pk").values_list("verb", "call_id", "detail")
+    assert [*rows] == [
+        ("played", call.call_id, "recording"),
+        ("exported", call.call_id, "transcript srt"),
+    ]
