@@ -32,6 +32,7 @@ BATCH = 200  # calls a message
 SEND_TIMEOUT = 0.3  # seconds; a frozen Redis must not hold anybody up
 VERSIONS_KEPT = 24 * 3600  # seconds
 RATE_KEPT = 60  # seconds
+MINUTES_KEPT = 2 * 3600  # seconds
 
 TOLD = (
     "call_id",
@@ -83,14 +84,23 @@ def alerts_changed() -> None:
     transaction.on_commit(_announcer.nudge)
 
 
-def packets_per_second(*, now: datetime) -> float:
-    """Over the last ten whole seconds and all processes; 0 while Redis is away."""
+def packets_per_second(*, now: datetime) -> float | None:
+    """Over the last ten whole seconds and all processes; None while Redis is away."""
     last = int(now.timestamp()) - 1
-    keys = [f"packets:{second}" for second in range(last - 9, last + 1)]
+    counts = _counted(f"packets:{second}" for second in range(last - 9, last + 1))
+    return sum(counts) / len(counts) if counts else None
+
+
+def packets_by_minute(minutes: Iterable[int]) -> list[int]:
+    """Of each minute since the epoch, up to two hours ago; nothing while Redis is away."""
+    return _counted(f"packets:minute:{minute}" for minute in minutes)
+
+
+def _counted(keys: Iterable[str]) -> list[int]:
     try:
-        return sum(int(count or 0) for count in _connect().mget(keys)) / len(keys)
+        return [int(count or 0) for count in _connect().mget(list(keys))]
     except redis.RedisError:
-        return 0.0
+        return []
 
 
 def settle(*, within: float = 5.0) -> None:
@@ -227,8 +237,14 @@ class Announcer:
 
 def _count(store: Any, packets: int) -> None:
     if packets:
-        key = f"packets:{int(time.time())}"
-        store.pipeline().incrby(key, packets).expire(key, RATE_KEPT).execute()
+        second = int(time.time())
+        pipeline = store.pipeline()
+        for key, kept in (
+            (f"packets:{second}", RATE_KEPT),
+            (f"packets:minute:{second // 60}", MINUTES_KEPT),
+        ):
+            pipeline.incrby(key, packets).expire(key, kept)
+        pipeline.execute()
 
 
 def _tell(loop: asyncio.AbstractEventLoop, versions: Any, batch: Sequence[int]) -> None:

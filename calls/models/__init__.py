@@ -9,6 +9,7 @@ from calls.models.heartbeat import Heartbeat
 from calls.models.job import Attempt, Job
 from calls.models.packet import Packet
 from calls.models.result import Result, Utterance
+from calls.models.saved_view import SavedView
 from calls.models.service import AiService
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "Packet",
     "Phrase",
     "Result",
+    "SavedView",
     "Utterance",
 ]

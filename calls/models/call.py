@@ -4,9 +4,12 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 import pgtrigger
+from django.contrib.postgres.indexes import GinIndex
 from django.db import connection, models
-from django.db.models import Q
+from django.db.models import F, FloatField, Q
+from django.db.models.functions import Cast, Coalesce, Extract
 
+from calls.models.text import Trigrams
 from calls.states import (
     CALL_ID_CHARACTERS,
     MOVES,
@@ -29,6 +32,12 @@ WHERE sequence > before + 1
 ORDER BY sequence
 LIMIT %s
 """
+
+
+# Seconds from its creation to its end; one in progress lasts longer than all that ended.
+STILL_ON = 1e10
+LASTED = Coalesce(Cast(Extract(F("ended_at") - F("created_at"), "epoch"), FloatField()), STILL_ON)
+DONE = Q(ai_outcome__in=[Outcome.TRANSCRIBED, Outcome.NO_SPEECH, Outcome.NO_AUDIO])
 
 
 def count_missing(packet_count: int, last_sequence: int | None, has_packet_zero: bool) -> int:
@@ -65,6 +74,19 @@ class CallQuerySet(models.QuerySet["Call"]):
     def waiting_for_outcome(self) -> Self:
         """The backlog: ended, outcome pending."""
         return self.filter(ai_outcome=Outcome.PENDING).exclude(state=State.IN_PROGRESS)
+
+    def started(self, *, after: datetime | None, before: datetime | None) -> Self:
+        """At `after` or later, earlier than `before`."""
+        bounds = {"created_at__gte": after, "created_at__lt": before}
+        return self.filter(**{name: bound for name, bound in bounds.items() if bound})
+
+    def lasting(self, seconds: float, *, now: datetime) -> Self:
+        """At least so long; those in progress until now."""
+        too_young = Q(ended_at=None, created_at__gt=now - timedelta(seconds=seconds))
+        return self.with_length().filter(~too_young, lasted__gte=seconds)
+
+    def with_length(self) -> Self:
+        return self.annotate(lasted=LASTED)
 
     def newest_first(self) -> Self:
         return self.order_by("-pk")
@@ -130,6 +152,14 @@ class Call(models.Model):
             models.Index(fields=["state", "-id"], name="call_by_state"),
             models.Index(fields=["agent", "-id"], name="call_by_agent"),
             models.Index(fields=["queue", "-id"], name="call_by_queue"),
+            models.Index(fields=["ai_outcome", "-id"], name="call_by_outcome"),
+            models.Index(
+                fields=["-id"], name="call_not_archived", condition=~Q(state=State.ARCHIVED)
+            ),
+            models.Index(fields=["created_at"], name="call_created_at"),
+            models.Index(fields=["processed_at"], name="call_done_at", condition=DONE),
+            models.Index(LASTED.desc(), F("id").desc(), name="call_by_length"),
+            GinIndex(Trigrams("call_id"), name="call_id_trigrams"),
         ]
         constraints = [
             models.CheckConstraint(

@@ -1,9 +1,12 @@
 """What the AI service made of a call; a new run replaces it as a whole."""
 
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models import F, Q
 
 from calls.models.call import Call
+from calls.models.text import speech_vector
 from calls.states import Sentiment, Track
 
 
@@ -14,8 +17,16 @@ class Result(models.Model):
     sentiment = models.CharField(max_length=8, choices=Sentiment)
     score = models.FloatField(help_text="-1 … 1")
     created_at = models.DateTimeField()
+    words = models.GeneratedField(
+        expression=speech_vector("transcript"), output_field=SearchVectorField(), db_persist=True
+    )
 
     class Meta:
+        indexes = [
+            GinIndex(fields=["words"], name="result_words"),
+            models.Index(fields=["sentiment", "-call"], name="result_by_sentiment"),
+            models.Index(fields=["score", "-call"], name="result_by_score"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(score__gte=-1) & Q(score__lte=1), name="result_score"
