@@ -1,16 +1,21 @@
-"""The read model of the board: one page of rows in one query, and the figures above them."""
+"""The read model of the board: one page of rows in a few queries, and the figures above them."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from math import floor
 from typing import Self
 from zoneinfo import ZoneInfo
 
+from django.contrib.postgres.aggregates import RegrSlope
+from django.db.models import Max, Min
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
-from calls import stats
-from calls.models import Call
+from calls import events, search, stats
+from calls.models import Call, Utterance
+from calls.models.call import DONE
 from calls.states import Outcome, Sentiment, State
 from dashboard.filters import Filters
 from dashboard.words import ai_progress, next_try_at
@@ -18,8 +23,8 @@ from dashboard.zones import midnight
 
 PAGE = 50  # rows
 KNOWN_AMONG = 1000  # newest calls, whose agents and queues are offered as filters
-# The AI work of these has not begun: its time is set, and no news.
-NOTHING_TO_WAIT_FOR = {State.IN_PROGRESS, State.COMPLETED}
+TREND = 0.3  # change of the score over a call from which on it counts as one
+PLAIN = SafeString("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,8 @@ class Row:
     """All that a line of the list shows, and nothing else: equal rows look the same."""
 
     call_id: str
+    name: SafeString
+    found: SafeString
     agent: str
     queue: str
     caller: str
@@ -42,15 +49,18 @@ class Row:
     last_error: str
     sentiment: Sentiment | None
     score: float
+    trend: str
     outcome: Outcome | None
     why: str
 
     @classmethod
-    def of(cls, call: Call) -> Self:
+    def of(cls, call: Call, *, words: str = "", found: SafeString = PLAIN, trend: str = "") -> Self:
         result = call.result if call.has_ai_result else None
         ended = call.state != State.IN_PROGRESS
         return cls(
             call_id=call.call_id,
+            name=search.marked_id(call.call_id, words),
+            found=found,
             agent=call.agent,
             queue=call.queue,
             caller=call.caller,
@@ -66,6 +76,7 @@ class Row:
             last_error=call.last_error,
             sentiment=Sentiment(result.sentiment) if result else None,
             score=result.score if result else 0.0,
+            trend=trend,
             outcome=Outcome(call.ai_outcome) if ended else None,
             why=call.ai_words,
         )
@@ -74,29 +85,32 @@ class Row:
     def element(self) -> str:
         return f"call:{self.call_id}"
 
+    @property
+    def completeness(self) -> float | None:
+        """Percent of the packets that should have come, rounded down; None before the first."""
+        due = self.packets + self.missing
+        return floor(1000 * self.packets / due) / 10 if due else None
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    filters: Filters
+    """The addresses before and after it are empty where the list has an end."""
+
     rows: list[Row]
-    more: bool
-
-    @property
-    def newer(self) -> str:
-        return self.filters.on_page(self.filters.page - 1) if self.filters.page > 1 else ""
-
-    @property
-    def older(self) -> str:
-        return self.filters.on_page(self.filters.page + 1) if self.more else ""
+    top: str = ""
+    back: str = ""
+    on: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
+    """`packets_per_s` is None while Redis is away, `missing` is in percent."""
+
     in_progress: int
-    waiting: int
     failed: int
     done_today: int
-    packets_per_s: float
+    packets_per_s: float | None
+    missing: float | None
     ai: stats.AiFigures
 
     @property
@@ -105,23 +119,75 @@ class Tiles:
         return round(100 * self.ai.failures / self.ai.attempts) if self.ai.attempts else 0
 
 
-def page(filters: Filters) -> Page:
-    first = (filters.page - 1) * PAGE
-    calls = filters.select().select_related("result").defer("metadata", "result__transcript")
-    found = list(calls[first : first + PAGE + 1])
-    return Page(filters, [Row.of(call) for call in found[:PAGE]], len(found) > PAGE)
+def page(filters: Filters, *, now: datetime) -> Page:
+    found = _found(filters, now=now)
+    if filters.before and len(found) <= PAGE:
+        # Less than a page above: the top is reached.
+        filters = filters.at()
+        found = _found(filters, now=now)
+    more, found = len(found) > PAGE, found[:PAGE]
+    if filters.before:
+        found.reverse()
+    rows = _rows(found, filters.q)
+    if not found:
+        return Page(rows, top=filters.at().address if filters.after else "")
+    above, below = filters.before or filters.after, more or filters.before
+    first, last = (filters.order.cursor(call) for call in (found[0], found[-1]))
+    return Page(
+        rows,
+        top=filters.at().address if above else "",
+        back=filters.at(before=first).address if above else "",
+        on=filters.at(after=last).address if below else "",
+    )
+
+
+def _found(filters: Filters, *, now: datetime) -> list[Call]:
+    """A page of calls and one more, from the cursor on; backwards from `before`."""
+    calls = filters.select(now=now).select_related("result")
+    calls = calls.defer("metadata", "result__transcript", "result__words")
+    cursor = filters.before or filters.after
+    calls = filters.order.start(calls, cursor, back=bool(filters.before))
+    if filters.q:
+        return search.first(calls, filters.q, limit=PAGE + 1)
+    return list(calls[: PAGE + 1])
+
+
+def _rows(calls: Collection[Call], words: str) -> list[Row]:
+    heard = [call.pk for call in calls if call.has_ai_result]
+    found = search.snippets(heard, words) if words and heard else {}
+    trends = _trends(heard) if heard else {}
+    return [
+        Row.of(call, words=words, found=found.get(call.pk, PLAIN), trend=trends.get(call.pk, ""))
+        for call in calls
+    ]
+
+
+def _trends(calls: Collection[int]) -> Mapping[int, str]:
+    """Where the sentiment went: the line through the scores of a call, from its first word on."""
+    lines = (
+        Utterance.objects.filter(result__in=calls)
+        .values_list("result_id")
+        .annotate(change=RegrSlope("score", "start") * (Max("start") - Min("start")))
+        .order_by()
+    )
+    return {pk: _direction(change) for pk, change in lines if change is not None}
+
+
+def _direction(change: float) -> str:
+    if abs(change) < TREND:
+        return "steady"
+    return "rising" if change > 0 else "falling"
 
 
 def tiles(zone: ZoneInfo, *, now: datetime) -> Tiles:
-    figures = stats.figures(now=now)
-    done = Call.objects.filter(processed_at__gte=midnight(zone, now=now))
+    missing = stats.missing_share(now=now)
     return Tiles(
-        in_progress=figures.calls[State.IN_PROGRESS],
-        waiting=figures.ai.backlog,
-        failed=figures.calls[State.FAILED],
-        done_today=done.exclude(ai_outcome__in=[Outcome.PENDING, Outcome.FAILED]).count(),
-        packets_per_s=figures.packets_per_s,
-        ai=figures.ai,
+        in_progress=Call.objects.filter(state=State.IN_PROGRESS).count(),
+        failed=Call.objects.filter(state=State.FAILED).count(),
+        done_today=Call.objects.filter(DONE, processed_at__gte=midnight(zone, now=now)).count(),
+        packets_per_s=events.packets_per_second(now=now),
+        missing=None if missing is None else 100 * missing,
+        ai=stats.ai_figures(now=now),
     )
 
 

@@ -10,6 +10,7 @@ from django.contrib.auth.models import AnonymousUser, PermissionsMixin
 from django.http import QueryDict
 from django.template.loader import render_to_string
 
+from calls.timeline import Timeline, timeline
 from dashboard import attention, board, call_page
 from dashboard.filters import Filters
 from dashboard.painting import Painting
@@ -17,9 +18,16 @@ from dashboard.rights import Rights
 from dashboard.shared import Shared
 
 TILES_AGE = 1.0  # seconds
+CHARTS_AGE = 4.0  # seconds
 
 paintings = Shared(size=256)
 tiles = Shared(size=32)
+timelines = Shared(size=1)
+
+
+def last_hour(*, now: datetime, since: float) -> Timeline:
+    """What the charts show, made once for all who look."""
+    return timelines.get("", lambda: timeline(now=now), since=since - CHARTS_AGE)
 
 
 class Screen(Protocol):
@@ -49,7 +57,7 @@ class BoardScreen:
         figures = tiles.get(
             self.zone, lambda: board.tiles(self.zone, now=now), since=since - TILES_AGE
         )
-        page = board.page(self.filters)
+        page = board.page(self.filters, now=now)
         return Painting(
             parts={
                 "alerts": attention.strip(self.may_acknowledge, since=since),
@@ -80,4 +88,4 @@ def wanted(query: QueryDict, user: PermissionsMixin | AnonymousUser, zone: ZoneI
     call_id = query.get("call")
     if call_id is not None:
         return CallScreen(call_id, Rights.of(user))
-    return BoardScreen(Filters.read(query), zone, Rights.of(user).acknowledge)
+    return BoardScreen(Filters.read(query, zone), zone, Rights.of(user).acknowledge)

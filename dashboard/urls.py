@@ -5,7 +5,7 @@ from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
 from calls.states import CALL_ID_PATTERN
-from dashboard import attention_views, audit_views, views
+from dashboard import attention_views, audit_views, board_views, views
 
 
 class CallId(StringConverter):
@@ -17,7 +17,10 @@ class CallId(StringConverter):
 register_converter(CallId, "call_id")
 
 urlpatterns = [
-    path("", views.board, name="board"),
+    path("", board_views.board, name="board"),
+    path("charts", board_views.charts, name="charts"),
+    path("views", board_views.save, name="save-view"),
+    path("views/<int:view_id>/delete", board_views.delete, name="delete-view"),
     path("calls/<call_id:call_id>/", views.call, name="call"),
     path("calls/<call_id:call_id>/recording", views.recording, name="recording"),
     path("calls/<call_id:call_id>/waveform", views.waveform, name="waveform"),

@@ -1,4 +1,4 @@
-"""The pages, the files beside them, and the two things that can be done on them."""
+"""The page of a call, the files beside it, and the two things that can be done on it."""
 
 import time
 from collections.abc import Callable
@@ -28,14 +28,11 @@ from calls.records.packet_audio import PacketsGone
 from calls.records.recording import NoRecording, recording_of
 from calls.records.transcript import NoTranscript, result_of
 from calls.records.waveform import peaks
-from dashboard import board as read_model
 from dashboard import rights
 from dashboard.audited import audited, refused
-from dashboard.filters import FilterForm, Filters
 from dashboard.rights import Rights
-from dashboard.screens import BoardScreen, CallScreen
+from dashboard.screens import CallScreen
 from dashboard.shared import Shared
-from dashboard.zones import zone_of
 
 ONCE = 0.0  # what was made at any time will do
 
@@ -59,26 +56,6 @@ def for_those_with(permission: str) -> Callable[[View], View]:
         return never_cache(login_required(permitted))
 
     return wrap
-
-
-@require_safe
-@for_those_with(rights.SEE)
-def board(request: HttpRequest) -> HttpResponse:
-    now, since = timezone.now(), time.monotonic()
-    filters = Filters.read(request.GET)
-    zone, may_acknowledge = zone_of(request.COOKIES), Rights.of(request.user).acknowledge
-    painting = BoardScreen(filters, zone, may_acknowledge).paint(now=now, since=since)
-    context = {
-        "now": now,
-        "socket": f"/ws/board?{request.GET.urlencode()}",
-        "painting": painting,
-        "form": FilterForm(request.GET),
-        "filters": filters,
-        "agents": read_model.known("agent"),
-        "queues": read_model.known("queue"),
-        "address": request.build_absolute_uri("/"),
-    }
-    return render(request, "dashboard/board.html", context)
 
 
 @require_safe

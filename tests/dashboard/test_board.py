@@ -1,6 +1,10 @@
 """The board as it is first painted."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -13,9 +17,10 @@ from calls.ai import breaker
 from calls.ingest import metadata
 from calls.models import Call
 from calls.records.archive import archive
-from dashboard import board
+from dashboard import board, screens
 from dashboard.board import Row
 from dashboard.filters import Filters
+from dashboard.ordering import ORDERS
 from dashboard.zones import UTC, zone_of
 from tests.dashboard.outcomes import (
     OVERLOADED,
@@ -27,11 +32,17 @@ from tests.dashboard.outcomes import (
     transcribed_call,
 )
 from tests.dashboard.people import signed_in, user_with
-from tests.factories import NOW, call_in_progress, ended_call, fresh_id, send
+from tests.factories import NOW, call_in_progress, ended_call, fresh_id, hang_up, send
 
 pytestmark = pytest.mark.django_db
 
 PASSWORD = "correct horse"
+
+
+@pytest.fixture(autouse=True)
+def fresh_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not those of the test before."""
+    monkeypatch.setattr(screens, "TILES_AGE", 0.0)
 
 
 @pytest.fixture
@@ -192,16 +203,84 @@ def test_archived_calls_are_shown_to_those_who_ask(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["?state=COMPLETED", "?agent=Tom", "?queue=Sales", "?outcome=transcribed", "?q=OUND"]
+    "query",
+    [
+        "?state=COMPLETED",
+        "?agent=Tom",
+        "?queue=Sales",
+        "?outcome=transcribed",
+        "?sentiment=positive",
+        "?min_duration=1",
+        "?sort=negative",
+        "?q=OUND",
+        "?q=thanks",
+    ],
 )
 def test_a_filter_leaves_the_calls_that_fit(client: Client, query: str) -> None:
-    call_in_progress()
-    send("f-found-1", 0)
+    call_in_progress(now=timezone.now())
+    send("f-found-1", 0, now=timezone.now())
     fits = Call.objects.get(call_id="f-found-1")
     metadata.describe(fits.call_id, {"agent": "Tom", "queue": "Sales"}, now=NOW)
-    if query in ("?state=COMPLETED", "?outcome=transcribed"):
+    if query not in ("?agent=Tom", "?queue=Sales", "?q=OUND"):
         fits = transcribed_call()
     assert ids(client, query) == [fits.call_id]
+
+
+def test_dates_are_the_viewers(client: Client) -> None:
+    call = call_in_progress(now=NOW)
+    client.cookies["zone"] = "Asia/Tokyo"
+    assert ids(client, "?started_after=2026-02-03T21:00") == [call.call_id]
+    assert ids(client, "?started_after=2026-02-03T21:01") == []
+    assert ids(client, "?started_before=2026-02-03T21:00") == []
+    client.cookies["zone"] = "UTC"
+    assert ids(client, "?started_after=2026-02-03T12:01") == []
+
+
+def test_the_longest_call_stands_first_and_those_in_progress_before_it(client: Client) -> None:
+    short, long, going_on = call_in_progress(), call_in_progress(), call_in_progress()
+    hang_up(short, now=NOW + timedelta(seconds=5))
+    hang_up(long, now=NOW + timedelta(seconds=50))
+    wanted = [going_on.call_id, long.call_id, short.call_id]
+    assert ids(client, "?sort=longest") == wanted
+
+
+def test_a_search_shows_where_the_words_were_said(client: Client) -> None:
+    call = transcribed_call("<b>My parcel</b> is late", "so I want a refund & an apology")
+    page = text(client, "/?q=refunds")
+    assert ids(client, "?q=refunds") == [call.call_id]
+    assert "I want a <mark>refund</mark> &amp; an apology" in page
+    assert "<b>My" not in page
+
+
+def test_a_search_marks_its_part_of_an_id(client: Client) -> None:
+    send("north-17-b", 0)
+    assert ">nor<mark>th-17</mark>-b</a>" in text(client, "/?q=TH-17")
+
+
+def test_a_row_shows_where_the_sentiment_went() -> None:
+    rising = transcribed_call("this is terrible", "well", "thank you, wonderful, perfect")
+    falling = transcribed_call("wonderful, perfect", "well", "this is terrible and awful")
+    level = transcribed_call("hello", "well", "goodbye")
+    shown = {row.call_id: row.trend for row in board.page(Filters(), now=NOW).rows}
+    assert shown[rising.call_id] == "rising"
+    assert shown[falling.call_id] == "falling"
+    assert shown[level.call_id] == "steady"
+
+
+@pytest.mark.parametrize(("came", "percent"), [([0, 1, 2], 100.0), ([0, 3], 50.0), ([2000], 0.0)])
+def test_completeness_is_rounded_down(came: list[int], percent: float) -> None:
+    call_id = fresh_id()
+    send(call_id, *came)
+    assert row(Call.objects.get(call_id=call_id)).completeness == percent
+
+
+def test_the_missing_tile_is_of_the_last_hour() -> None:
+    assert board.tiles(UTC, now=NOW).missing is None
+    call = call_in_progress(packets=2)
+    send(call.call_id, 4)
+    old = call_in_progress(now=NOW - timedelta(hours=2))
+    send(old.call_id, 1000)
+    assert board.tiles(UTC, now=NOW + timedelta(minutes=5)).missing == pytest.approx(40.0)
 
 
 def test_waiting_for_ai_means_ended_and_without_outcome(client: Client) -> None:
@@ -213,28 +292,78 @@ def test_waiting_for_ai_means_ended_and_without_outcome(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["?state=NONSENSE", "?agent=%00", "?page=abc", "?page=-1", f"?page={10**30}0", "?q=%FF%FE%00"],
+    [
+        "?state=NONSENSE",
+        "?agent=%00",
+        "?after=abc",
+        "?after=-1",
+        f"?before={10**30}0",
+        "?after=1e999~7&sort=longest",
+        "?after=.~7&sort=longest",
+        "?sort=random",
+        "?q=%FF%FE%00",
+        "?started_after=yesterday",
+        "?started_before=0001-01-01T00:00",
+        "?min_duration=-1",
+        "?min_duration=NaN",
+        "?min_duration=1e30",
+        "?sentiment=furious",
+    ],
 )
 def test_a_filter_that_cannot_be_read_is_none(client: Client, query: str) -> None:
     call = call_in_progress()
     assert ids(client, query) == [call.call_id]
 
 
-def test_fifty_calls_are_a_page(client: Client) -> None:
-    made = [call_in_progress(packets=1).call_id for _ in range(board.PAGE + 2)]
-    assert ids(client) == made[:1:-1]
-    assert ids(client, "?page=2") == [made[1], made[0]]
-    assert 'rel="next" href="?page=2"' in text(client)
-    assert 'rel="prev" href="?"' in text(client, "/?page=2")
+@contextmanager
+def pages_of(rows: int) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(board, "PAGE", rows)
+        yield
+
+
+def link(client: Client, words: str, query: str) -> str:
+    """Where a link of the page leads."""
+    found = re.search(rf'href="([^"]*)">{words}<', text(client, f"/{query}"))
+    return unescape(found[1]) if found else ""
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_page_follows_page_down_and_up_again(client: Client, order: str) -> None:
+    for number in range(5):
+        send(f"p-{number}", 0, now=NOW)
+        hang_up(Call.objects.get(call_id=f"p-{number}"), now=NOW + timedelta(seconds=number // 2))
+    for texts in ("great", "awful", "hello", "great", "awful"):
+        transcribed_call(texts)
+    whole = ids(client, f"?sort={order}")
+    assert len(whole) == (5 if order == "negative" else 10)
+    with pages_of(2):
+        seen, query = ids(client, f"?sort={order}"), f"?sort={order}"
+        while query := link(client, "More", query):
+            last = query
+            seen += ids(client, query)
+        assert seen == whole
+        up, query = ids(client, last), last
+        while query := link(client, "Back", query):
+            up = ids(client, query) + up if link(client, "Back", query) else up
+        assert up == whole[2:]
 
 
 def test_the_way_to_the_next_page_keeps_the_filters() -> None:
-    assert Filters(agent="Ann & Bo", page=2).on_page(3) == "?agent=Ann+%26+Bo&page=3"
+    filters = Filters(agent="Ann & Bo", started_after=NOW, min_duration=90.0)
+    assert filters.at(after="7").address == (
+        "?after=7&agent=Ann+%26+Bo&min_duration=90&started_after=2026-02-03T12%3A00"
+    )
 
 
 def test_a_page_that_is_not_there_says_so(client: Client) -> None:
-    call_in_progress()
-    assert "There are no calls on this page" in text(client, "/?page=7")
+    call = call_in_progress()
+    assert "There are no calls on this page" in text(client, f"/?after={call.pk}")
+
+
+def test_less_than_a_page_above_is_the_top(client: Client) -> None:
+    made = [call_in_progress() for _ in range(3)]
+    assert ids(client, f"?before={made[1].pk}") == [call.call_id for call in reversed(made)]
 
 
 def test_the_known_agents_are_offered(client: Client) -> None:
@@ -246,12 +375,12 @@ def test_many_rows_cost_no_more_queries_than_one(
     client: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     transcribed_call()
-    with django_assert_num_queries(1):
-        board.page(Filters())
+    with django_assert_num_queries(2):
+        board.page(Filters(), now=NOW)
     for _ in range(5):
         transcribed_call()
-    with django_assert_num_queries(1):
-        assert len(board.page(Filters()).rows) == 6
+    with django_assert_num_queries(2):
+        assert len(board.page(Filters(), now=NOW).rows) == 6
 
 
 def test_the_tiles_count() -> None:
@@ -261,7 +390,7 @@ def test_the_tiles_count() -> None:
     transcribed_call()
     transcribed_call(now=NOW - timedelta(days=1))
     tiles = board.tiles(UTC, now=NOW + timedelta(hours=1))
-    assert (tiles.in_progress, tiles.waiting, tiles.failed, tiles.done_today) == (1, 1, 1, 1)
+    assert (tiles.in_progress, tiles.ai.backlog, tiles.failed, tiles.done_today) == (1, 1, 1, 1)
 
 
 def test_today_begins_where_the_viewer_is() -> None:

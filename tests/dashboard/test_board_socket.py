@@ -116,7 +116,7 @@ async def test_who_reads_late_gets_all_changes_in_one_message() -> None:
     await socket.send_json_to({"ack": first["n"]})
     message = await hear(socket)
     assert message["rows"].keys() == {element(one) for one in [call, *others]}
-    assert ">20<" in message["rows"][element(call)]
+    assert ">20 <" in message["rows"][element(call)]
     await socket.disconnect()
 
 
