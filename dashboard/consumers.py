@@ -1,20 +1,23 @@
 """`/ws/board`: the socket of the pages.
 
 The address names the page: `?call=…`, else the board with its filters. Server: `{"n": number,
-"at": time, "parts": {id: markup}, "rows": {id: markup}, "order": [ids]}`, the last three only as
-far as they changed. Client: `{"ack": n}` once it has painted, without which nothing more comes.
+"at": time, "parts": {id: markup}, "rows": {id: markup}, "order": [ids], "unannounced": true}`,
+parts, rows and order only as far as they changed, the last one while Redis is away and changes
+come by looking alone. Client: `{"ack": n}` once it has painted, without which nothing more comes.
 """
 
 import asyncio
 import json
 import logging
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from channels.db import database_sync_to_async
 from django.db import DatabaseError, InterfaceError
 from django.http import QueryDict
 from django.utils import timezone
+from redis import RedisError
 
 from calls import events
 from calls.api.auth import secret_of
@@ -23,6 +26,7 @@ from calls.api.socket import Socket
 from calls.models import Call
 from dashboard import screens
 from dashboard.painting import Painting
+from dashboard.redis_watch import watch
 from dashboard.rights import SEE
 from dashboard.screens import Screen
 from dashboard.sessions import current_user
@@ -56,15 +60,22 @@ class BoardConsumer(Socket):
         # The group first, then the page: a change between the two is told.
         await self.channel_layer.group_add(events.GROUP, self.channel_name)
         in_thread = database_sync_to_async
-        self.upkeep = Upkeep(in_thread(self._admit), in_thread(_paint), self._tell)
+        self.upkeep = Upkeep(
+            in_thread(self._admit), in_thread(_paint), self._tell, lambda: watch.up
+        )
+        loop = asyncio.get_running_loop()
+        self.wake = partial(_wake, loop, self.upkeep)
+        watch.join(self.wake)
         self.running = asyncio.create_task(self._run(self.upkeep))
 
     async def disconnect(self, code: int) -> None:
         if self.running:
+            watch.leave(self.wake)
             self.running.cancel()
             with suppress(asyncio.CancelledError):
                 await self.running
-            await self.channel_layer.group_discard(events.GROUP, self.channel_name)
+            with suppress(RedisError):
+                await self.channel_layer.group_discard(events.GROUP, self.channel_name)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         with suppress(ValueError, TypeError, KeyError):
@@ -109,6 +120,11 @@ class BoardConsumer(Socket):
 
     async def _tell(self, message: dict[str, Any]) -> None:
         await self.send(text_data=json.dumps(message))
+
+
+def _wake(loop: asyncio.AbstractEventLoop, upkeep: Upkeep) -> None:
+    with suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(upkeep.look_again)
 
 
 def _paint(screen: Screen, since: float) -> Painting:

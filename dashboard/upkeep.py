@@ -20,14 +20,15 @@ from dashboard.screens import Screen
 PAUSE = 0.25  # seconds between messages at least
 REST = 4.0  # times what the last painting took, where that is longer
 REFRESH = 2.0  # seconds between looks at the database at most
-HEARTBEAT = 10.0  # seconds between messages at most
+HEARTBEAT = 5.0  # seconds between messages at most
 READ_WITHIN = 60.0  # seconds from a message to its acknowledgement
-TRUSTED_FOR = 30.0  # seconds until the viewer's login and rights are read again
+TRUSTED_FOR = 15.0  # seconds until the viewer's login and rights are read again
 
 
 class Upkeep:
     """`admit` answers the screen to show, or raises; `paint` paints it as it was at a moment
-    (`time.monotonic`) or later; `tell` sends one message.
+    (`time.monotonic`) or later; `tell` sends one message; `announced` answers whether changes are
+    announced, else the page changes only every `REFRESH` seconds and its browser is told so.
     """
 
     def __init__(
@@ -35,8 +36,10 @@ class Upkeep:
         admit: Callable[[], Awaitable[Screen]],
         paint: Callable[[Screen, float], Awaitable[Painting]],
         tell: Callable[[dict[str, Any]], Awaitable[None]],
+        announced: Callable[[], bool] = lambda: True,
     ) -> None:
         self._admit, self._paint, self._tell = admit, paint, tell
+        self._announced, self._told_announced = announced, True
         self._screen: Screen | None = None
         self._held, self._number = BLANK, 0
         self._news, self._read = asyncio.Event(), asyncio.Event()
@@ -46,8 +49,12 @@ class Upkeep:
     def changed(self, call_ids: Set[str]) -> None:
         """Some calls have changed."""
         if self._screen is None or self._screen.concerned_by(call_ids):
-            self._news_at = time.monotonic()
-            self._news.set()
+            self.look_again()
+
+    def look_again(self) -> None:
+        """Something has changed, nobody knows what."""
+        self._news_at = time.monotonic()
+        self._news.set()
 
     def acknowledge(self, number: int) -> None:
         """The browser has painted a message."""
@@ -78,9 +85,11 @@ class Upkeep:
         painting = await self._paint(screen, max(self._news_at, began - REFRESH / 2))
         took = time.monotonic() - began
         changes = difference(self._held, painting)
-        if changes or time.monotonic() - self._told_at > HEARTBEAT:
-            await self._send(changes)
-            self._held = painting
+        announced = self._announced()
+        due = time.monotonic() - self._told_at > HEARTBEAT
+        if changes or due or announced != self._told_announced:
+            await self._send(changes if announced else changes | {"unannounced": True})
+            self._held, self._told_announced = painting, announced
         return took
 
     async def _send(self, changes: dict[str, Any]) -> None:

@@ -11,16 +11,16 @@ const FINAL = {
   4403: "you may not see this any more",
   4404: "this is not there any more",
 };
-const HEARD_WITHIN = 25_000; // the server says something every ten seconds
+const HEARD_WITHIN = 12_000; // the server says something every five seconds
 const OPEN_WITHIN = 8_000;
 const PATIENCE = 3_000; // without the socket, before polling and being called stale
 const POLL_EVERY = 3_000;
 const ANSWER_WITHIN = 8_000;
-const [TRY_FIRST, TRY_LAST] = [500, 8_000];
+const [TRY_FIRST, TRY_LAST] = [500, 4_000];
 
 const address = document.body.dataset.socket;
 const badge = document.getElementById("link");
-let socket, opening, retry, polling, ended;
+let socket, opening, retry, polling, ended, unannounced;
 let failures = 0;
 let heardAt = Date.now(); // when the page was last known to be as the server has it
 let source = "none"; // what it was heard from
@@ -38,6 +38,7 @@ function receive(message) {
   failures = 0;
   setServerTime(message.at);
   paint(message);
+  unannounced = message.unannounced;
   heard("socket");
   socket.send(JSON.stringify({ ack: message.n }));
 }
@@ -92,6 +93,7 @@ function finish(words) {
 
 function standing() {
   if (ended) return ["ended", ended];
+  if (source === "socket" && unannounced) return ["polling", "every 2 s: Redis is away"];
   if (source === "socket") return ["live", "live"];
   if (source === "poll") return ["polling", `every ${POLL_EVERY / 1000} s`];
   if (Date.now() - heardAt < PATIENCE) return ["reconnecting", "reconnecting"];
@@ -101,7 +103,18 @@ function standing() {
 function show() {
   const [state, words] = standing();
   badge.dataset.link = state;
+  permit(state !== "stale" && state !== "ended");
   if (badge.textContent !== words) badge.textContent = words; // else it is read out again
+}
+
+/* Nobody should act on what may long have changed. What the server itself disabled stays so. */
+function permit(allowed) {
+  for (const button of document.querySelectorAll(allowed ? "[data-stale]" : "main button:enabled")) {
+    if (!allowed && button.form?.method !== "post") continue;
+    button.disabled = !allowed;
+    if (allowed) delete button.dataset.stale;
+    else button.dataset.stale = "";
+  }
 }
 
 function watch() {
