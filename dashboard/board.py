@@ -1,6 +1,6 @@
 """The read model of the board: one page of rows in a few queries, and the figures above them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -84,6 +84,11 @@ class Row:
     @property
     def element(self) -> str:
         return f"call:{self.call_id}"
+
+    @property
+    def quotation(self) -> str:
+        """The element below it, with what was found in its transcript."""
+        return f"said:{self.call_id}"
 
     @property
     def completeness(self) -> float | None:
@@ -198,7 +203,15 @@ def known(field: str) -> list[str]:
     return list(named.values_list(field, flat=True).distinct().order_by(field))
 
 
+def elements(rows: Iterable[Row]) -> dict[str, SafeString]:
+    """The markup of the list by the ids of its elements."""
+    return {element: markup for row in rows for element, markup in render_row(row).items()}
+
+
 @lru_cache(maxsize=2000)
-def render_row(row: Row) -> SafeString:
-    """The same partial for first paint and live update, rendered once for all who look."""
-    return render_to_string("dashboard/_row.html", {"row": row})
+def render_row(row: Row) -> Mapping[str, SafeString]:
+    """The same partials for first paint and live update, rendered once for all who look."""
+    line = {row.element: render_to_string("dashboard/_row.html", {"row": row})}
+    if row.found:
+        line[row.quotation] = render_to_string("dashboard/_found.html", {"row": row})
+    return line

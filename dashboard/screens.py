@@ -64,7 +64,7 @@ class BoardScreen:
                 "tiles": render_to_string("dashboard/_tiles.html", {"tiles": figures}),
                 "pager": render_to_string("dashboard/_pager.html", {"page": page}),
             },
-            rows={row.element: board.render_row(row) for row in page.rows},
+            rows=board.elements(page.rows),
         )
 
 

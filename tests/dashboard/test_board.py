@@ -53,7 +53,7 @@ def client() -> Client:
 def ids(client: Client, query: str = "") -> list[str]:
     """The calls of the list, in its order."""
     painting = client.get(f"/{query}").context["painting"]
-    return [element.removeprefix("call:") for element in painting.rows]
+    return [one.removeprefix("call:") for one in painting.rows if one.startswith("call:")]
 
 
 def row(call: Call) -> Row:
