@@ -19,6 +19,7 @@ from dashboard.zones import UTC
 MINUTE: Final = "%Y-%m-%dT%H:%M"
 YEARS: Final = range(1970, 9000)
 MAX_CURSOR: Final = 60  # characters
+FOLDED: Final = ("sentiment", "started_after", "started_before", "min_duration")
 OUTCOMES = [
     (value, "Waiting for AI" if value == Outcome.PENDING else label)
     for value, label in Outcome.choices
@@ -64,6 +65,18 @@ class FilterForm(forms.Form):
         self.fields["q"].widget.input_type = "search"
         for name in ("agent", "queue"):
             self.fields[name].widget.attrs["list"] = f"known-{name}s"
+
+    @property
+    def first(self) -> list[forms.BoundField]:
+        return [field for field in self if field.name not in FOLDED]
+
+    @property
+    def more(self) -> list[forms.BoundField]:
+        return [field for field in self if field.name in FOLDED]
+
+    @property
+    def more_asked(self) -> bool:
+        return any(self.data.get(name) for name in FOLDED)
 
 
 @dataclass(frozen=True, slots=True)

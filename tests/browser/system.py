@@ -14,18 +14,18 @@ import psycopg
 from django.conf import settings
 
 from callcenter import leash
-from callcenter.embedded import first_run_path
+from callcenter.embedded import first_run_path, redis_url
 from callcenter.embedded.engines import Urls
 from tests.processes import WEB, WORKER, free_port
 from tests.waiting import until
 
 DATABASE = "browser_tests"
-REDIS_NUMBER = 7
 LEASH = [sys.executable, "-m", "callcenter.leash"]
 PROGRAMS = {
     "web": [*LEASH, *WEB[1:]],
     "worker": [*LEASH, *WORKER[1:]],
     "speech": [*LEASH, "manage.py", "speech"],
+    "redis": [sys.executable, "-m", "callcenter.embedded.redis"],
 }
 
 
@@ -41,8 +41,7 @@ class System:
         self.url = f"http://127.0.0.1:{port}"
         self.environment = os.environ | {
             "DATABASE_URL": self.database,
-            # Keys of another database's calls must not be taken for ours.
-            "REDIS_URL": f"{engines.redis.partition('?')[0]}?db={REDIS_NUMBER}",
+            "REDIS_URL": redis_url(data_dir),
             "SECRET_KEY": "for browser tests alone",
             "DATA_DIR": str(data_dir),
             "PORT": str(port),
@@ -55,6 +54,7 @@ class System:
         """A fresh database with the accounts and the key of a first start."""
         with psycopg.connect(self.database, dbname="postgres", autocommit=True) as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+        self.start("redis")
         self.manage("prepare")
         first_run = json.loads(first_run_path(self.data_dir).read_text())
         self.admin: dict[str, str] = first_run["admin"]
@@ -78,7 +78,7 @@ class System:
         for name in names:
             with self.log(name).open("ab") as log:
                 self.running[name] = leash.spawn(
-                    PROGRAMS[name],
+                    [*PROGRAMS[name], *([str(self.data_dir)] if name == "redis" else [])],
                     cwd=settings.BASE_DIR,
                     env=self.environment,
                     stdout=log,

@@ -1,5 +1,7 @@
 """The board before a real browser."""
 
+import re
+
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -137,6 +139,103 @@ def test_a_filter_stays_in_the_address_and_is_live(page: Page, system: System) -
     system.send("POST", "/call/b-2/end")
     expect(row(page, "b-2")).to_be_visible(timeout=SECOND)
     assert shown(page) == ["b-2"]
+
+
+def test_a_search_shows_the_calls_with_their_words(page: Page, system: System) -> None:
+    system.send_packet("b-1", 0)
+    system.send_packet("b-2", 0)
+    system.query(
+        "INSERT INTO calls_result (call_id, run, transcript, sentiment, score, created_at)"
+        " SELECT id, 1, 'I want a <b>refund</b> now', 'negative', -0.5, now()"
+        " FROM calls_call WHERE call_id = 'b-1'"
+    )
+    system.query("UPDATE calls_call SET has_ai_result = true WHERE call_id = 'b-1'")
+    open_board(page, system)
+    page.get_by_label("Words or call id").fill("refunds")
+    page.get_by_role("button", name="Filter").click()
+    expect(badge(page)).to_have_text(LIVE)
+    assert shown(page) == ["b-1"]
+    expect(page.locator("[id='said:b-1'] mark")).to_have_text("refund")
+    page.get_by_label("Words or call id").fill("b-2")
+    page.get_by_role("button", name="Filter").click()
+    expect(page.locator("th mark")).to_have_text("b-2")
+    assert shown(page) == ["b-2"]
+
+
+def test_a_view_is_saved_opened_and_removed(page: Page, system: System) -> None:
+    system.send("PUT", "/call/b-1", agent="Priya")
+    system.send("PUT", "/call/b-2", agent="Tom")
+    open_board(page, system)
+    page.get_by_label("Agent", exact=True).fill("Tom")
+    page.get_by_role("button", name="Filter").click()
+    page.get_by_label("Name of this view").fill("Tom's calls")
+    page.get_by_role("button", name="Save view").click()
+    open_board(page, system)
+    page.get_by_role("link", name="Tom's calls").click()
+    expect(badge(page)).to_have_text(LIVE)
+    assert shown(page) == ["b-2"]
+    page.get_by_role("button", name="Remove the view Tom's calls").click()
+    expect(page.get_by_text("is removed")).to_be_visible()
+    expect(page.get_by_role("link", name="Tom's calls")).to_have_count(0)
+
+
+def test_the_charts_are_drawn_and_told(page: Page, system: System) -> None:
+    system.send_packet("b-1", 0)
+    open_board(page, system)
+    drawn = page.locator("#charts canvas")
+    expect(drawn).to_have_count(4)
+    painted = "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)"
+    for canvas in drawn.all():
+        assert canvas.evaluate(f"canvas => ({painted})(canvas).data.some(value => value > 0)")
+    words = page.locator("#chart-calls [role=img]")
+    expect(words).to_have_attribute("aria-label", re.compile("now Begun [1-9]"))
+    page.get_by_text("The same as a table").click()
+    expect(page.locator("#charts tbody tr")).to_have_count(60)
+    expect(page.locator("#charts tbody tr").first.locator("td").first).to_have_text(
+        re.compile("[1-9]")
+    )
+
+
+def test_the_badge_tells_when_redis_is_away_and_back(page: Page, system: System) -> None:
+    open_board(page, system)
+    system.stop("redis")
+    try:
+        expect(badge(page)).to_contain_text("Redis is away", timeout=4 * SECOND)
+        system.send_packet("b-meanwhile", 0)
+        expect(row(page, "b-meanwhile")).to_be_visible(timeout=4 * SECOND)
+        expect(page.locator("#tiles")).to_contain_text("not known while Redis is away")
+    finally:
+        system.start("redis")
+    system.send_packet("b-after", 0)
+    expect(badge(page)).to_have_text(LIVE, timeout=5 * SECOND)
+    expect(row(page, "b-after")).to_be_visible(timeout=5 * SECOND)
+    assert shown(page) == stored(system)
+    system.send_packet("b-later", 0)
+    expect(row(page, "b-later")).to_be_visible(timeout=3 * SECOND)
+    assert never_reloaded(page)
+
+
+def test_who_signs_out_elsewhere_hears_no_more(chromium: Browser, system: System) -> None:
+    context = chromium.new_context()
+    page = context.new_page()
+    sign_in(page, system.url, system.supervisor)
+    expect(badge(page)).to_have_text(LIVE)
+    [session] = [one for one in context.cookies() if one["name"] == "sessionid"]
+    system.query("DELETE FROM django_session WHERE session_key = %s", session["value"])
+    expect(badge(page)).to_contain_text("signed out", timeout=60 * SECOND)
+    context.close()
+
+
+def test_what_acts_is_disabled_while_the_page_is_stale(page: Page, system: System) -> None:
+    open_board(page, system, "?queue=Billing")
+    save = page.get_by_role("button", name="Save view")
+    expect(save).to_be_enabled()
+    system.kill("web")
+    expect(badge(page)).to_contain_text("stale since", timeout=8 * SECOND)
+    expect(save).to_be_disabled()
+    system.start("web")
+    expect(badge(page)).to_have_text(LIVE, timeout=12 * SECOND)
+    expect(save).to_be_enabled()
 
 
 def test_the_page_reads_without_script(

@@ -41,3 +41,34 @@ async def test_a_page_is_painted_four_times_a_second_at_most() -> None:
 
 async def test_a_page_that_is_dear_to_paint_is_painted_less_often() -> None:
     assert await paintings_in_a_second(each_takes=0.15) <= 2
+
+
+async def told_while(*, announced: list[bool]) -> list[dict[str, Any]]:
+    """What a browser hears of a page that stays as it is; one look for each that is announced."""
+    heard: list[dict[str, Any]] = []
+
+    async def admit() -> Screen:
+        return BoardScreen(Filters(), UTC)
+
+    async def paint(screen: Screen, since: float) -> Painting:
+        upkeep.look_again()
+        return Painting(parts={"tiles": "the same"})
+
+    async def tell(message: dict[str, Any]) -> None:
+        heard.append(message)
+        upkeep.acknowledge(message["n"])
+
+    def is_announced() -> bool:
+        return announced.pop(0) if len(announced) > 1 else announced[0]
+
+    upkeep = Upkeep(admit, paint, tell, is_announced)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(1.4):
+            await upkeep.run()
+    return heard
+
+
+async def test_a_browser_is_told_when_announcements_stop_and_come_again() -> None:
+    heard = await told_while(announced=[True, True, False, False, True])
+    assert ["unannounced" in message for message in heard] == [False, True, False]
+    assert ["parts" in message for message in heard] == [True, False, False]

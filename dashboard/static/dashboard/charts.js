@@ -50,7 +50,10 @@ function options(lines, width) {
     cursor: { y: false, points: { size: 5 } },
     legend: { live: true },
     scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
-    axes: [{ ...axis, size: 22, space: 60 }, { ...axis, size: 38, space: 24 }],
+    axes: [
+      { ...axis, size: 22, space: 60, values: (_, ticks) => ticks.map((at) => TIME.format(at * 1000)) },
+      { ...axis, size: 38, space: 24 },
+    ],
     series: [
       { label: "Time", value: (_, at) => (at === null ? "–" : TIME.format(at * 1000)) },
       ...lines.map(({ label, colour: name, dash = [], unit = "" }) => ({
@@ -81,6 +84,7 @@ function draw(name) {
   } else {
     plot.setData(data);
   }
+  if (plot.cursor.idx == null) plot.setLegend({ idx: hour.minutes.length - 1 });
   const title = place.querySelector("figcaption").textContent;
   plot.root.querySelector(".u-wrap").setAttribute("aria-label", `${title}, last hour: ${nothing || `now ${words.join(", ")}`}`);
 }
