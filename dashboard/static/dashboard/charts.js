@@ -46,7 +46,7 @@ function options(lines, width) {
   return {
     width,
     height: HEIGHT,
-    padding: [8, 10, 0, 0],
+    padding: [8, 24, 0, 0],
     cursor: { y: false, points: { size: 5 } },
     legend: { live: true },
     scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
@@ -84,9 +84,14 @@ function draw(name) {
   } else {
     plot.setData(data);
   }
-  if (plot.cursor.idx == null) plot.setLegend({ idx: hour.minutes.length - 1 });
+  setTimeout(nameNewest, 0, plot); // once it has been drawn, which empties its legend
   const title = place.querySelector("figcaption").textContent;
   plot.root.querySelector(".u-wrap").setAttribute("aria-label", `${title}, last hour: ${nothing || `now ${words.join(", ")}`}`);
+}
+
+/* Where nobody points at a minute, the legend tells the newest. */
+function nameNewest(plot) {
+  if (plot.cursor.left < 0) plot.setLegend({ idx: hour.minutes.length - 1 });
 }
 
 function cell(row, kind, words) {
