@@ -63,14 +63,10 @@ class BoardConsumer(Socket):
         self.upkeep = Upkeep(
             in_thread(self._admit), in_thread(_paint), self._tell, lambda: watch.up
         )
-        loop = asyncio.get_running_loop()
-        self.wake = partial(_wake, loop, self.upkeep)
-        watch.join(self.wake)
         self.running = asyncio.create_task(self._run(self.upkeep))
 
     async def disconnect(self, code: int) -> None:
         if self.running:
-            watch.leave(self.wake)
             self.running.cancel()
             with suppress(asyncio.CancelledError):
                 await self.running
@@ -88,7 +84,8 @@ class BoardConsumer(Socket):
             self.upkeep.changed({change["call_id"] for change in event["calls"]})
 
     async def _run(self, upkeep: Upkeep) -> None:
-        with suppress(OSError):  # the browser has left
+        wake = partial(_wake, asyncio.get_running_loop(), upkeep)
+        with suppress(OSError), watch.heard_by(wake):  # the browser has left
             await self.close(code=await self._end_of(upkeep))
 
     async def _end_of(self, upkeep: Upkeep) -> int:

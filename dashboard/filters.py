@@ -147,7 +147,8 @@ class Filters:
         elif self.outcome:
             calls = calls.filter(ai_outcome=self.outcome)
         if "result__" in self.order.field:
-            calls = calls.filter(has_ai_result=True)
+            # The one lets the join begin with the result, the other has statistics beside states.
+            calls = calls.filter(result__isnull=False, has_ai_result=True)
         calls = calls.started(after=self.started_after, before=self.started_before)
         return calls.lasting(self.min_duration, now=now) if self.min_duration else calls
 

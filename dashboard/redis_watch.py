@@ -1,7 +1,8 @@
 """Whether announcements can come through, known within a moment, however briefly Redis is away."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import redis
 from django.conf import settings
@@ -14,24 +15,27 @@ AWAY_FOR = 1.0  # seconds that a loss is told at least, so that everybody hears 
 class RedisWatch:
     """A thread that holds one connection while somebody listens: it breaks with the server."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "redis watch") -> None:
         self.up = True
+        self._name = name
         self._lock = threading.Condition()
         self._listeners: set[Callable[[], None]] = set()
         self._thread: threading.Thread | None = None
 
-    def join(self, listener: Callable[[], None]) -> None:
-        """Calls it, from another thread, whenever `up` has changed."""
+    @contextmanager
+    def heard_by(self, listener: Callable[[], None]) -> Iterator[None]:
+        """Calls it, from another thread, whenever `up` has changed while the block lasts."""
         with self._lock:
             self._listeners.add(listener)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="redis watch", daemon=True)
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
-
-    def leave(self, listener: Callable[[], None]) -> None:
-        with self._lock:
-            self._listeners.discard(listener)
-            self._lock.notify_all()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._listeners.discard(listener)
+                self._lock.notify_all()
 
     def _run(self) -> None:
         while self._wanted():

@@ -15,6 +15,8 @@ from callcenter.embedded.engines import command, ping
 from dashboard.redis_watch import RedisWatch
 from tests.waiting import until
 
+NAME = "the watch under test"
+
 
 @contextmanager
 def redis(home: Path) -> Iterator[None]:
@@ -35,28 +37,28 @@ def answers(url: str) -> bool:
 def test_every_absence_is_told_however_short(settings: Settings, tmp_path: Path) -> None:
     settings.REDIS = redis_url(tmp_path)
     told: list[bool] = []
-    watch = RedisWatch()
+    watch = RedisWatch(NAME)
 
     def listener() -> None:
         told.append(watch.up)
 
-    with redis(tmp_path):
-        watch.join(listener)
-    with redis(tmp_path):
-        until(lambda: told == [False, True], 5)
-    until(lambda: told == [False, True, False], 5)
-    watch.leave(listener)
+    with watch.heard_by(listener):
+        until(lambda: told == [False], 5)
+        with redis(tmp_path):
+            until(lambda: told == [False, True], 5)
+        with redis(tmp_path):
+            until(lambda: told == [False, True, False, True], 5)
     until(nobody_watches, 5)
 
 
 @pytest.mark.usefixtures("engines")
 def test_who_leaves_is_told_nothing_more() -> None:
-    watch = RedisWatch()
-    watch.join(print)
-    watch.leave(print)
+    watch = RedisWatch(NAME)
+    with watch.heard_by(print):
+        assert not nobody_watches()
     until(nobody_watches, 5)
     assert watch.up
 
 
 def nobody_watches() -> bool:
-    return "redis watch" not in {thread.name for thread in threading.enumerate()}
+    return NAME not in {thread.name for thread in threading.enumerate()}

@@ -73,10 +73,10 @@ FROM calls_call WHERE call_id LIKE %(prefix)s AND processed_at IS NOT NULL
 """
 ATTEMPTS = """
 INSERT INTO calls_attempt (job_id, track, number, started_at, ended_at, kind, status, words,
-    packets_read, answer)
+    packets_read, forgiven, answer)
 SELECT job.id, 'inbound', n, job.created_at, job.created_at + make_interval(secs => n),
     CASE WHEN n = 1 OR job.outcome = 'failed' THEN 'transient' ELSE 'success' END,
-    CASE WHEN n = 1 OR job.outcome = 'failed' THEN 503 ELSE 200 END, '', 1000,
+    CASE WHEN n = 1 OR job.outcome = 'failed' THEN 503 ELSE 200 END, '', 1000, false,
     CASE WHEN n = 1 OR job.outcome = 'failed' THEN NULL ELSE '[]'::jsonb END
 FROM calls_job AS job JOIN calls_call AS call ON call.id = job.call_id
 CROSS JOIN generate_series(1, 2) AS n
