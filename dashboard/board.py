@@ -117,6 +117,7 @@ class Tiles:
     packets_per_s: float | None
     missing: float | None
     ai: stats.AiFigures
+    ai_words: str
 
     @property
     def failure_rate(self) -> int:
@@ -193,6 +194,7 @@ def tiles(zone: ZoneInfo, *, now: datetime) -> Tiles:
         packets_per_s=events.packets_per_second(now=now),
         missing=None if missing is None else 100 * missing,
         ai=stats.ai_figures(now=now),
+        ai_words=stats.why_away(),
     )
 
 

@@ -113,7 +113,7 @@ function tabulate() {
     cell(row, "th", TIME.format(minute * 1000));
     for (const { values } of lines) cell(row, "td", shown(values[place]));
   });
-  box.querySelector("table").replaceChildren(head, body);
+  box.querySelector(".numbers table").replaceChildren(head, body);
 }
 
 function show() {
