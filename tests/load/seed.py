@@ -53,7 +53,8 @@ SELECT id, 1,
     (SELECT string_agg(words[1 + (floor(random() ^ (2 + word * 0) * cardinality(words)))::int], ' ')
         || ' ' || 'case' || id %% 5000
      FROM generate_series(1, 60 + (id %% 60)::int) AS word),
-    (ARRAY['positive', 'neutral', 'negative'])[1 + id %% 3], ((id * 31) %% 200 - 100) / 100.0,
+    (ARRAY['positive', 'neutral', 'negative'])[1 + id %% 3],
+    (ARRAY[0.7, 0, -0.7])[1 + id %% 3] + ((id * 31) %% 60 - 30) / 100.0,
     processed_at
 FROM calls_call, said WHERE call_id LIKE %(prefix)s AND has_ai_result
 """
