@@ -412,10 +412,12 @@ def test_the_tiles_say_that_the_ai_service_is_down(client: Client) -> None:
     for _ in range(5):
         ask(claim, "inbound", OVERLOADED, now=now)
     now += timedelta(seconds=2)
-    breaker.note_silence("no answer", began=now, now=now)
+    breaker.note_silence("no answer <at all>", began=now, now=now)
     ai: Any = board.tiles(UTC, now=now)
     assert (ai.ai.available, ai.failure_rate) == (False, 100)
-    assert "Down" in text(client)
+    page = text(client)
+    assert "Down" in page
+    assert "no answer &lt;at all&gt;; 100 % of 5 requests failed" in page
 
 
 def test_a_page_is_never_taken_from_a_cache(client: Client) -> None:
