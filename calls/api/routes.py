@@ -143,6 +143,7 @@ def transcript(
     """The result; as text, WebVTT or SubRip what was said, when and by whom."""
     errors.refuse_unknown(request.GET, TranscriptQuery)
     result = result_of(Call.objects.select_related("result").get(call_id=call_id))
+    _note(request, call_id, f"transcript ({query.format})")
     return written(result, query.format)
 
 
@@ -154,7 +155,9 @@ def transcript(
 )
 def recording(request: HttpRequest, call_id: CallIdPath) -> HttpResponseBase:
     """The audio of both tracks as one WAV file, as far as it has come, or a range of it."""
-    return ranges.answer(request, recording_of(Call.objects.get(call_id=call_id)))
+    found = recording_of(Call.objects.get(call_id=call_id))
+    _note(request, call_id, "recording")
+    return ranges.answer(request, found)
 
 
 @api.get("/calls", auth=scope(Scope.READ), response=_or_refused(200, CallsOut))
@@ -175,6 +178,12 @@ def reprocess(request: HttpRequest, call_id: CallIdPath) -> Status[object]:
 def archive(request: HttpRequest, call_id: CallIdPath) -> Status[object]:
     """Puts an ended call away; it takes no more packets and is not run again."""
     return Status(202, _done(request, call_id, records.archive, Verb.ARCHIVED))
+
+
+def _note(request: HttpRequest, call_id: str, what: str) -> None:
+    """A program took something of a call with it."""
+    now = timezone.now()
+    audit.record(actor=_actor(request), verb=Verb.EXPORTED, call_id=call_id, detail=what, now=now)
 
 
 def _done(request: HttpRequest, call_id: str, act: Callable[..., Call], verb: Verb) -> Call:

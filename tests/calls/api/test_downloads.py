@@ -10,7 +10,8 @@ from django.test import Client
 
 from callcenter.asgi import application
 from calls.api.ranges import Unsatisfiable, wanted
-from calls.models import Call, Packet
+from calls.models import Audit, Call, Packet
+from calls.models.audit import Verb
 from calls.records.recording import recording_of
 from tests.dashboard.outcomes import finish_run, transcribed_call
 from tests.factories import api_key, call_in_progress, ended_call, fresh_id, send
@@ -172,3 +173,15 @@ def test_a_format_that_is_not_known_is_refused(client: Client, query: str) -> No
 def test_without_a_result_the_answer_says_why(client: Client) -> None:
     answer = get(client, call_in_progress(), "transcript")
     assert (answer.status_code, "in progress" in answer.json()["detail"]) == (404, True)
+
+
+def test_who_took_what_stands_in_the_audit(client: Client) -> None:
+    call = transcribed_call("thank you")
+    for header in ("bytes=0-9", "bytes=10-19"):
+        get(client, call, "recording", range=header)
+    client.get(f"/v1/call/{call.call_id}/transcript?format=vtt")
+    rows = Audit.objects.filter(verb=Verb.EXPORTED, call_id=call.call_id)
+    assert list(rows.order_by("pk").values_list("detail", flat=True)) == [
+        "recording",
+        "transcript (vtt)",
+    ]
