@@ -19,6 +19,7 @@ Result = TypeVar("Result")
 Step = Callable[..., Sequence[Any]]
 
 MOST = 100  # items a transaction
+GATHER = 0.03  # seconds that the first waits for others; a transaction of one costs as much
 PATIENCE = 60.0  # seconds that a step is tried again while the database is away
 PAUSE = 0.5  # seconds between such tries
 
@@ -70,6 +71,7 @@ class Together:
         """What waits now; nothing once the threads are to end."""
         first = self._queue.get()
         waiters = [first] if first else []
+        time.sleep(GATHER)
         while waiters and len(waiters) < MOST:
             try:
                 another = self._queue.get_nowait()
