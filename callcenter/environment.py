@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 Value = TypeVar("Value")
 
@@ -21,11 +21,17 @@ class BadSetting(SystemExit):
         super().__init__(f"{name}: {why}")
 
 
+class Unreadable(Exception):
+    """A value that holds a secret: it is not shown."""
+
+
 def read(name: str, default: str, parse: Callable[[str], Value]) -> Value:
     """The variable through `parse`; an empty one counts as unset. Raises `BadSetting`."""
     raw = os.environ.get(name, "").strip() or default
     try:
         return parse(raw)
+    except Unreadable as error:
+        raise BadSetting(name, str(error)) from None
     except ValueError as error:
         raise BadSetting(name, f"{error} (got {raw!r})") from None
 
@@ -105,4 +111,41 @@ def postgres(url: str) -> dict[str, Any]:
         "HOST": unquote(query.pop("host", parts.hostname or "")),
         "PORT": str(parts.port or ""),
         "OPTIONS": {key: unquote(value) for key, value in query.items()},
+    }
+
+
+def bucket(raw: str) -> dict[str, Any]:
+    """Options of an S3 storage: `s3://key:secret@host[:port]/bucket[/folder][?region=…&tls=off]`.
+
+    The parts are percent-encoded. Whoever says why it cannot be read must not repeat the secret.
+    """
+    if not raw:
+        return {}
+    try:
+        parts = urlsplit(raw)
+        port, query = parts.port, dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
+    except ValueError:
+        raise Unreadable("expected s3://key:secret@host/bucket") from None
+    name, _, folder = parts.path.strip("/").partition("/")
+    if parts.scheme != "s3" or not parts.hostname or parts.fragment:
+        raise Unreadable("expected s3://key:secret@host/bucket")
+    if not parts.username or not parts.password:
+        raise Unreadable("a key and its secret are missing: s3://key:secret@host/bucket")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name):
+        raise Unreadable("a bucket's name has 3 to 63 small letters, digits, dots and dashes")
+    unknown = sorted(query.keys() - {"region", "tls"})
+    if unknown:
+        raise Unreadable(f"{unknown[0][:50]} is no option: region and tls are")
+    try:
+        scheme = "https" if flag(query.get("tls", "on")) else "http"
+    except ValueError as error:
+        raise Unreadable(f"tls: {error}") from None
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return {
+        "endpoint_url": f"{scheme}://{host}" + (f":{port}" if port else ""),
+        "access_key": unquote(parts.username),
+        "secret_key": unquote(parts.password),
+        "bucket_name": name,
+        "location": unquote(folder),
+        "region_name": query.get("region", "us-east-1"),
     }

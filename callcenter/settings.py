@@ -11,6 +11,7 @@ from callcenter import embedded
 from callcenter.environment import (
     BadSetting,
     address,
+    bucket,
     duration,
     flag,
     number,
@@ -187,7 +188,22 @@ SPEECH_ENGINE = read("SPEECH_ENGINE", "pocketsphinx", one_of("pocketsphinx", "ca
 CALL_IDLE_TIMEOUT = read("CALL_IDLE_TIMEOUT", "30", number(1, 86_400))
 ARCHIVE_AFTER = read("ARCHIVE_AFTER", "", duration)
 DELETE_AFTER = read("DELETE_AFTER", "", duration)
-STORAGE_URL = read("STORAGE_URL", "", str)
+STORAGE_URL = read("STORAGE_URL", "", bucket)
+RECORDINGS = DATA_DIR / "recordings"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "recordings": {"BACKEND": "calls.records.bucket.Bucket", "OPTIONS": STORAGE_URL}
+    if STORAGE_URL
+    else {
+        "BACKEND": "calls.records.storage.Folder",
+        "OPTIONS": {
+            "location": RECORDINGS,
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    },
+}
 
 # Logs ----------------------------------------------------------------------------------------
 

@@ -67,6 +67,7 @@ MOVES: Final[Mapping[State, frozenset[State]]] = {
 }
 RUNNABLE: Final = frozenset(s for s in State if State.PROCESSING_AI in MOVES[s])
 WITH_RESULT: Final = frozenset({Outcome.TRANSCRIBED, Outcome.NO_SPEECH})
+SETTLED_WELL: Final = (Outcome.TRANSCRIBED, Outcome.NO_SPEECH, Outcome.NO_AUDIO)
 
 
 class IllegalMove(Exception):

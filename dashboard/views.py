@@ -26,6 +26,7 @@ from calls.records import audit
 from calls.records.archive import ArchiveRefused, archive
 from calls.records.packet_audio import PacketsGone
 from calls.records.recording import NoRecording, recording_of
+from calls.records.storage import StorageFailed
 from calls.records.transcript import NoTranscript, result_of
 from calls.records.waveform import peaks
 from dashboard import rights
@@ -137,7 +138,7 @@ def _act(
     now, actor = timezone.now(), f"user {request.user}"
     try:
         act(call_id, now=now, actor=actor)
-    except (RunRefused, ArchiveRefused) as refusal:
+    except (RunRefused, ArchiveRefused, StorageFailed) as refusal:
         messages.error(request, _sentence(refusal))
     except Call.DoesNotExist:
         raise _unknown(call_id) from None

@@ -41,6 +41,10 @@ ONLY_HERE = {
 }
 
 
+# Its `save` is a file storage's, which knows no fields.
+STORAGE = ROOT / "calls" / "records" / "storage.py"
+
+
 def imports(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -131,5 +135,6 @@ def test_no_signal_and_no_save_without_fields(path: Path) -> None:
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             fields = {keyword.arg for keyword in node.keywords}
-            assert node.func.attr != "save" or "update_fields" in fields, f"line {node.lineno}"
+            saves_a_row = node.func.attr == "save" and path != STORAGE
+            assert not saves_a_row or "update_fields" in fields, f"line {node.lineno}"
     assert "django.db.models.signals" not in set(imports(parsed(path)))

@@ -19,6 +19,7 @@ from calls.ingest.batching import Busy
 from calls.models import Call
 from calls.records.archive import ArchiveRefused
 from calls.records.recording import NoRecording
+from calls.records.storage import StorageFailed
 from calls.records.transcript import NoTranscript
 from calls.states import IllegalMove
 
@@ -103,6 +104,7 @@ ANSWERS: dict[type[Any], Callable[[Any], HttpResponse]] = {
     IllegalMove: _refused,
     RequestDataTooBig: lambda _: problem(413, "the body is too large"),
     Busy: _store_away,
+    StorageFailed: _store_away,
     OperationalError: _store_away,
     InterfaceError: _store_away,
 }

@@ -8,6 +8,7 @@ from calls.models.call import Call, Move
 from calls.models.heartbeat import Heartbeat
 from calls.models.job import Attempt, Job
 from calls.models.packet import Packet
+from calls.models.recording import Deletion, Recording, StrayFile
 from calls.models.result import Result, Utterance
 from calls.models.saved_view import SavedView
 from calls.models.service import AiService
@@ -20,12 +21,15 @@ __all__ = [
     "Audit",
     "Bookmark",
     "Call",
+    "Deletion",
     "Heartbeat",
     "Job",
     "Move",
     "Packet",
     "Phrase",
+    "Recording",
     "Result",
     "SavedView",
+    "StrayFile",
     "Utterance",
 ]

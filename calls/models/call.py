@@ -14,6 +14,7 @@ from calls.states import (
     CALL_ID_CHARACTERS,
     MOVES,
     RUNNABLE,
+    SETTLED_WELL,
     WITH_RESULT,
     Direction,
     Encoding,
@@ -84,9 +85,18 @@ class CallQuerySet(models.QuerySet["Call"]):
         """At least so long; those in progress until now."""
         too_young = Q(ended_at=None, created_at__gt=now - timedelta(seconds=seconds))
         return self.with_length().filter(~too_young, lasted__gte=seconds)
-
     def with_length(self) -> Self:
         return self.annotate(lasted=LASTED)
+    def to_archive(self, *, ended_before: datetime) -> Self:
+        """Ended before then, with an outcome other than failed, and not held."""
+        return self.filter(
+            ai_outcome__in=SETTLED_WELL, held=False, ended_at__lte=ended_before
+        ).exclude(state=State.ARCHIVED)
+    def to_delete(self, *, ended_before: datetime) -> Self:
+        """Ended before then, with an outcome, and not held."""
+        return self.filter(held=False, ended_at__lte=ended_before).exclude(
+            ai_outcome=Outcome.PENDING
+        )
 
     def newest_first(self) -> Self:
         return self.order_by("-pk")
@@ -127,6 +137,9 @@ class Call(models.Model):
     attempts = models.PositiveIntegerField(default=0, help_text="Requests made in this run.")
     next_attempt_at = models.DateTimeField(null=True)
     last_error = models.CharField(max_length=500, blank=True)
+    held = models.BooleanField(
+        default=False, help_text="Neither archived nor deleted until it is released."
+    )
     version = models.PositiveBigIntegerField(default=1)
 
     created_at = models.DateTimeField()
@@ -149,6 +162,17 @@ class Call(models.Model):
                 condition=Q(ai_outcome=Outcome.PENDING) & ~Q(state=State.IN_PROGRESS),
             ),
             models.Index(fields=["id"], name="call_unread_late", condition=Q(unread_late=True)),
+            models.Index(
+                fields=["ended_at"],
+                name="call_to_archive",
+                condition=Q(ai_outcome__in=SETTLED_WELL, held=False) & ~Q(state=State.ARCHIVED),
+            ),
+            models.Index(
+                fields=["ended_at"],
+                name="call_to_delete",
+                condition=Q(held=False) & ~Q(ai_outcome=Outcome.PENDING),
+            ),
+            models.Index(fields=["created_at"], name="call_by_creation"),
             models.Index(fields=["state", "-id"], name="call_by_state"),
             models.Index(fields=["agent", "-id"], name="call_by_agent"),
             models.Index(fields=["queue", "-id"], name="call_by_queue"),
@@ -220,6 +244,8 @@ class Call(models.Model):
             ("reprocess_call", "Can run the AI work of a call again"),
             ("archive_call", "Can archive a call"),
             ("end_call", "Can end a call"),
+            ("hold_call", "Can protect a call from archiving and deletion"),
+            ("export_call", "Can export calls"),
         ]
 
     def __str__(self) -> str:
