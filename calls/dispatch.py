@@ -8,12 +8,13 @@ from django_q.tasks import async_task
 
 WORK_ON_DUE = "calls.tasks.work_on_due"
 SWEEP = "calls.tasks.sweep"
+RETENTION = "calls.tasks.keep_or_remove"
 
 ALIKE = timedelta(seconds=1)
 """Wake-ups this close are one: who is woken stays awake longer than that."""
 
-# Sweeps are delivered at once, too, but never taken for the wake-up of somebody else.
-SWEEPS_LIE_BACK = timedelta(days=1)
+# Others are delivered at once, too, but never taken for a wake-up to work on what is due.
+OTHERS_LIE_BACK = timedelta(days=1)
 
 
 class _At(ORM):  # type: ignore[misc]
@@ -38,6 +39,11 @@ def wake(*, at: datetime) -> None:
         async_task(WORK_ON_DUE, broker=_At(at))
 
 
+def wake_retention(*, at: datetime) -> None:
+    """Doubles do no harm: one turn at a time does anything."""
+    async_task(RETENTION, broker=_At(at - OTHERS_LIE_BACK))
+
+
 def wake_sweep(*, now: datetime, previous: int | None = None) -> int:
     """The periodic look for what was lost; returns its number.
 
@@ -45,6 +51,6 @@ def wake_sweep(*, now: datetime, previous: int | None = None) -> int:
     """
     if previous and OrmQ.objects.filter(pk=previous, lock__lte=now).exists():
         return previous
-    broker = _At(now - SWEEPS_LIE_BACK)
+    broker = _At(now - OTHERS_LIE_BACK)
     async_task(SWEEP, broker=broker, task_name="sweep")
     return broker.row

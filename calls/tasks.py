@@ -8,11 +8,15 @@ from calls import dispatch
 from calls.ai import driver, runs
 from calls.ingest import ending
 from calls.models import Heartbeat, Job
-from calls.records import alerts
+from calls.records import alerts, retention
 
 
 def work_on_due() -> None:
     driver.drive()
+
+
+def keep_or_remove() -> None:
+    retention.run(now=timezone.now())
 
 
 def sweep() -> None:
@@ -24,4 +28,6 @@ def sweep() -> None:
     runs.rescue_dead(now=now)
     if Job.objects.due(now=now).exists():
         dispatch.wake(at=now)
+    if retention.is_due(now=now):
+        dispatch.wake_retention(at=now)
     alerts.raise_due(now=now)

@@ -1,0 +1,104 @@
+"""What time does to finished calls: they are archived, later deleted, unless they are held."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from calls.models import Call, StrayFile
+from calls.models.call import CallQuerySet
+from calls.records import archive, deletion, files
+from calls.records.archive import ArchiveRefused
+from calls.records.deletion import DeletionRefused
+from calls.records.storage import StorageFailed
+
+log = logging.getLogger(__name__)
+
+ACTOR = "system"
+LOCK = 1_667_393_900  # of this work, among PostgreSQL's advisory locks
+LONGEST = 20.0  # seconds a turn
+REST = 1.0  # times what a call took: live calls come first
+AT_ONCE = 500  # calls looked at in a turn
+
+Act = Callable[[str], object]
+
+
+def is_due(*, now: datetime) -> bool:
+    """Whether a turn would find anything to do."""
+    return (
+        StrayFile.objects.due(now=now).exists()
+        or archive.is_dropping()
+        or any(calls.exists() for calls, _ in _schedules(now=now))
+    )
+
+
+def run(*, now: datetime, longest: float = LONGEST, rest: float = REST) -> int:
+    """A turn of bounded length, one at a time in the whole system; how many calls it dealt with."""
+    with _alone() as alone:
+        if not alone:
+            return 0
+        try:
+            files.remove_strays(now=now)
+            archive.finish_dropping()
+            return _work(now=now, longest=longest, rest=rest)
+        except StorageFailed as error:
+            log.warning("calls are archived and deleted later: %s", error)
+            return 0
+
+
+def _schedules(*, now: datetime) -> Iterator[tuple[CallQuerySet, Act]]:
+    """The calls whose time has come, each kind with what is done to them."""
+    if settings.DELETE_AFTER is not None:
+        yield Call.objects.to_delete(ended_before=now - settings.DELETE_AFTER), _delete
+    if settings.ARCHIVE_AFTER is not None:
+        yield Call.objects.to_archive(ended_before=now - settings.ARCHIVE_AFTER), _archive
+
+
+def _work(*, now: datetime, longest: float, rest: float) -> int:
+    until, done = time.monotonic() + longest, 0
+    for calls, act in _schedules(now=now):
+        due = calls.order_by("ended_at", "pk").values_list("call_id", flat=True)[:AT_ONCE]
+        for call_id in list(due):
+            began = time.monotonic()
+            if began > until:
+                return done
+            done += _try(act, call_id)
+            time.sleep(rest * (time.monotonic() - began))
+    return done
+
+
+def _try(act: Act, call_id: str) -> bool:
+    """What is refused now is passed over, and met again in the next turn."""
+    try:
+        act(call_id)
+    except (ArchiveRefused, DeletionRefused, Call.DoesNotExist) as refusal:
+        log.warning("%s", refusal)
+        return False
+    return True
+
+
+def _archive(call_id: str) -> None:
+    archive.archive(call_id, now=timezone.now(), actor=ACTOR, reason="ARCHIVE_AFTER has passed")
+
+
+def _delete(call_id: str) -> None:
+    deletion.delete(call_id, now=timezone.now(), actor=ACTOR, reason="DELETE_AFTER has passed")
+
+
+@contextmanager
+def _alone() -> Iterator[bool]:
+    """Whether nobody else is at it; who dies gives the lock back with his connection."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
+        [alone] = cursor.fetchone()
+    try:
+        yield alone
+    finally:
+        if alone:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
