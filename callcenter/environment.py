@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -11,7 +10,6 @@ Value = TypeVar("Value")
 
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off", ""}
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class BadSetting(SystemExit):
@@ -68,16 +66,6 @@ def span(raw: str) -> tuple[float, float]:
     if not match or float(match[2] or match[1]) < float(match[1]):
         raise ValueError("expected seconds as LOW-HIGH, such as 1-3")
     return float(match[1]), float(match[2] or match[1])
-
-
-def duration(raw: str) -> timedelta | None:
-    """`30d`, `12h`, `15m`, `45s` or `0`; nothing is None."""
-    if not raw:
-        return None
-    match = re.fullmatch(r"(\d{1,6})([smhd]?)", raw)
-    if not match or not (match[2] or match[1] == "0"):
-        raise ValueError("expected a duration such as 30d, 12h or 0")
-    return timedelta(seconds=int(match[1]) * SECONDS.get(match[2], 1))
 
 
 def one_of(*words: str) -> Callable[[str], str]:

@@ -12,7 +12,6 @@ from callcenter.environment import (
     BadSetting,
     address,
     bucket,
-    duration,
     flag,
     number,
     one_of,
@@ -21,6 +20,7 @@ from callcenter.environment import (
     span,
     whole,
 )
+from calls.durations import duration
 
 django_stubs_ext.monkeypatch()
 

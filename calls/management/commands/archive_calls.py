@@ -1,0 +1,50 @@
+"""Many calls put away for good."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.utils import timezone
+
+from calls.management.many import ManyCalls, actor, age, everything, in_state
+from calls.models import Call
+from calls.models.call import CallQuerySet
+from calls.records import archive
+from calls.states import State
+
+
+class Command(ManyCalls):
+    help = (
+        "Writes the recordings of the calls to the file storage, drops their packets and moves "
+        "them to ARCHIVED. May be interrupted and run again. Exits with 1 where some were refused."
+    )
+    done = "archived"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--older-than", type=age, metavar="AGE", help="since the end: 30d, 12h")
+        parser.add_argument("--state", choices=State.values)
+
+    def select(self, options: dict[str, Any]) -> CallQuerySet | None:
+        older = options["older_than"]
+        if older is None and not options["state"]:
+            return None
+        calls = in_state(everything(), options["state"])
+        return calls if older is None else calls.filter(ended_at__lte=timezone.now() - older)
+
+    def handle(self, *words: Any, **options: Any) -> None:
+        if not options["dry_run"]:
+            archive.finish_dropping()
+        super().handle(*words, **options)
+
+    def act(self, call_id: str) -> object:
+        """A call that is archived already is done: the command may be run again."""
+        if Call.objects.get(call_id=call_id).state == State.ARCHIVED:
+            return None
+        return archive.archive(call_id, now=timezone.now(), actor=actor("archive_calls"))
+
+    def rehearse(self, call_id: str) -> str:
+        call = Call.objects.get(call_id=call_id)
+        if call.state == State.ARCHIVED:
+            return "is archived already"
+        archive.check(call)
+        return f"would be archived with {call.packet_count:,} packets"
