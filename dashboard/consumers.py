@@ -1,4 +1,4 @@
-"""`/ws/board`: the socket of the pages.
+"""`/ws/board`: the socket of the pages; `/ws/admin`: that of the admin's.
 
 The address names the page: `?call=…`, else the board with its filters. Server: `{"n": number,
 "at": time, "parts": {id: markup}, "rows": {id: markup}, "order": [ids], "unannounced": true}`,
@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from channels.db import database_sync_to_async
+from django.contrib.auth.models import AnonymousUser, User
 from django.db import DatabaseError, InterfaceError
 from django.http import QueryDict
 from django.utils import timezone
@@ -25,6 +26,7 @@ from calls.api.consumers import FORBIDDEN, UNKNOWN, refuse
 from calls.api.socket import Socket
 from calls.models import Call
 from dashboard import screens
+from dashboard.admin_screen import AdminScreen
 from dashboard.painting import Painting
 from dashboard.redis_watch import watch
 from dashboard.rights import SEE
@@ -112,7 +114,9 @@ class BoardConsumer(Socket):
             raise Refused(UNKNOWN)
         if not user.has_perm(SEE):
             raise Refused(FORBIDDEN)
-        query = QueryDict(self.scope["query_string"])
+        return self._screen_for(user, QueryDict(self.scope["query_string"]))
+
+    def _screen_for(self, user: User | AnonymousUser, query: QueryDict) -> Screen:
         return screens.wanted(query, user, zone_of(self.scope["cookies"]))
 
     async def _tell(self, message: dict[str, Any]) -> None:
@@ -122,6 +126,13 @@ class BoardConsumer(Socket):
 def _wake(loop: asyncio.AbstractEventLoop, upkeep: Upkeep) -> None:
     with suppress(RuntimeError):  # the loop has ended
         loop.call_soon_threadsafe(upkeep.look_again)
+class AdminConsumer(BoardConsumer):
+    """For staff alone; the address names the calls shown: `?calls=1,2,3`, `&page=1` for a page."""
+
+    def _screen_for(self, user: User | AnonymousUser, query: QueryDict) -> Screen:
+        if not user.is_staff:
+            raise Refused(FORBIDDEN)
+        return AdminScreen.wanted(query)
 
 
 def _paint(screen: Screen, since: float) -> Painting:

@@ -1,13 +1,21 @@
-"""Calls, their journal and their results."""
+"""Calls, their journal, their results, their recordings, and what is left of deleted ones."""
+
+from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from calls.admin.actions import ACTIONS, legal, record_refusal
 from calls.admin.audit import LeavesTrace
+from calls.admin.filters import Attempts, Completeness, LastPacket, Queue
+from calls.admin.live import SHOW
 from calls.admin.readonly import ReadOnlyPages, ReadOnlyRows, link, link_to_list
-from calls.models import Attempt, Call, Job, Move, Result, Utterance
+from calls.models import Attempt, Call, Deletion, Job, Move, Recording, Result, Utterance
 
 
 class MoveRows(ReadOnlyRows):
@@ -24,52 +32,76 @@ class JobRows(ReadOnlyRows):
     ordering = ["run"]
 
 
+class RecordingRows(ReadOnlyRows):
+    model = Recording
+    verbose_name_plural = "Files in the storage"
+    fields = ["kind", "track", "seconds", "sample_rate", "packets", "bytes", "sha256", "name"]
+    show_change_link = False
+
+
 @admin.register(Call)
 class CallAdmin(LeavesTrace):
     list_display = [
         "call_id",
-        "state",
-        "ai_outcome",
+        SHOW["state"],
+        SHOW["ai_outcome"],
         "agent",
         "queue",
-        "packet_count",
-        "missing",
-        "late",
-        "attempts",
+        SHOW["packet_count"],
+        SHOW["missing"],
+        SHOW["late"],
+        SHOW["attempts"],
         "created_at",
-        "ended_at",
+        SHOW["last_packet_at"],
+        SHOW["ended_at"],
+        SHOW["held"],
     ]
-    list_filter = ["state", "ai_outcome", "end_reason", "queue"]
+    list_filter = [
+        "state",
+        "ai_outcome",
+        "end_reason",
+        LastPacket,
+        Completeness,
+        Attempts,
+        Queue,
+        "held",
+    ]
     search_fields = ["call_id", "agent", "caller"]
     date_hierarchy = "created_at"
     ordering = ["-pk"]
-    inlines = [MoveRows, JobRows]
+    inlines = [MoveRows, JobRows, RecordingRows]
+    actions = [*ACTIONS.values()]
     fieldsets = [
-        (None, {"fields": ["call_id", "state", "end_reason", "ai_outcome", "ai_words", "outcome"]}),
+        (None, {"fields": [
+            "call_id", SHOW["state"], SHOW["end_reason"], SHOW["ai_outcome"], SHOW["ai_words"],
+            "outcome", SHOW["held"],
+        ]}),
         ("Said by the PBX", {"fields": [
-            "agent", "queue", "caller", "callee", "direction", "encoding", "sample_rate",
-            "metadata",
+            SHOW["agent"], SHOW["queue"], SHOW["caller"], SHOW["callee"], SHOW["direction"],
+            SHOW["encoding"], SHOW["sample_rate"], "metadata",
         ]}),
         ("Packets", {"fields": [
-            "packet_count", "last_sequence", "missing", "duplicates", "late", "unread_late",
-            "out_of_order",
+            SHOW["packet_count"], SHOW["last_sequence"], SHOW["missing"], SHOW["duplicates"],
+            SHOW["late"], SHOW["unread_late"], SHOW["out_of_order"],
         ]}),
         ("AI work", {"fields": [
-            "run", "attempts", "all_attempts", "next_attempt_at", "last_error",
+            SHOW["run"], SHOW["attempts"], "all_attempts", SHOW["next_attempt_at"],
+            SHOW["last_error"],
         ]}),
         ("Times", {"fields": [
-            "created_at", "last_packet_at", "ended_at", "processed_at", "updated_at", "version",
+            "created_at", SHOW["last_packet_at"], SHOW["ended_at"], SHOW["processed_at"],
+            SHOW["updated_at"], SHOW["version"],
         ]}),
     ]  # fmt: skip
-    readonly_fields = ["missing", "outcome", "all_attempts"]
+    readonly_fields = [*SHOW.values(), "outcome", "all_attempts"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Call]:
+        calls: QuerySet[Call] = super().get_queryset(request)
+        return calls.select_related("result").defer("result__transcript")
 
     def view_on_site(self, call: Call) -> str:
         """The page of the call, whose address the contract names."""
         return f"/calls/{call.call_id}/"
-
-    @admin.display(description="missing")
-    def missing(self, call: Call) -> int:
-        return call.missing
 
     @admin.display(description="result")
     def outcome(self, call: Call) -> str:
@@ -79,14 +111,71 @@ class CallAdmin(LeavesTrace):
     def all_attempts(self, call: Call) -> SafeString:
         return link_to_list(Attempt, "attempts of all runs", job__call=call.pk)
 
+    def has_end_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("calls.end_call")
+
+    def has_reprocess_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("calls.reprocess_call")
+
+    def has_archive_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("calls.archive_call")
+
+    def has_hold_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("calls.hold_call")
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("calls.export_call")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        asked = set(request.POST.getlist("action")) & ACTIONS.keys()
+        for action in sorted(asked - self.get_actions(request).keys()):
+            record_refusal(request, action)
+            raise PermissionDenied
+        return super().changelist_view(request, _with_time(extra_context))
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        call = self.get_object(request, object_id)
+        permitted = self.get_actions(request)
+        possible = legal(call) if call else {}
+        tools = {name: word for name, word in possible.items() if name in permitted}
+        context = _with_time(extra_context) | {"tools": tools}
+        return super().change_view(request, object_id, form_url, context)
+
+    def response_action(
+        self, request: HttpRequest, queryset: QuerySet[Call], *args: Any, **kwargs: Any
+    ) -> HttpResponse | None:
+        """The buttons of a call's page lead back to it."""
+        answer: HttpResponse | None = super().response_action(request, queryset, *args, **kwargs)
+        if isinstance(answer, HttpResponseRedirect) and "from_page" in request.POST:
+            return HttpResponseRedirect(
+                reverse("admin:calls_call_change", args=[request.POST["_selected_action"]])
+            )
+        return answer
+
+
+def _with_time(context: dict[str, Any] | None) -> dict[str, Any]:
+    return {**(context or {}), "now": timezone.now()}
+
 
 @admin.register(Move)
 class MoveAdmin(ReadOnlyPages):
-    list_display = ["at", "call", "from_state", "to_state", "actor", "reason"]
+    list_display = ["at", "call_link", "from_state", "to_state", "actor", "reason"]
     list_filter = ["to_state", "from_state"]
     search_fields = ["call__call_id", "actor"]
-    date_hierarchy = "at"
     ordering = ["-pk"]
+    list_select_related = ["call"]
+
+    @admin.display(description="call", ordering="call")
+    def call_link(self, move: Move) -> SafeString:
+        return link(move.call, move.call.call_id)
 
 
 class UtteranceRows(ReadOnlyRows):
@@ -106,3 +195,11 @@ class ResultAdmin(LeavesTrace):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Result]:
         results: QuerySet[Result] = super().get_queryset(request)
         return results.select_related("call")
+
+
+@admin.register(Deletion)
+class DeletionAdmin(ReadOnlyPages):
+    list_display = ["call_id", "at", "actor", "reason", "created_at", "packets", "sha256"]
+    search_fields = ["call_id", "actor"]
+    date_hierarchy = "at"
+    ordering = ["-pk"]

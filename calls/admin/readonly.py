@@ -11,6 +11,8 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
+from calls.admin.pages import BoundedPaginator
+
 
 class ReadOnly(BaseModelAdmin[Any]):
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -26,7 +28,8 @@ class ReadOnly(BaseModelAdmin[Any]):
 class ReadOnlyPages(ReadOnly, admin.ModelAdmin[Any]):
     show_full_result_count = False
     list_per_page = 50
-    actions = None
+    paginator = BoundedPaginator
+    actions: Any = None
 
 
 class ReadOnlyRows(ReadOnly, admin.TabularInline[Any, Any]):

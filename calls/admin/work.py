@@ -3,8 +3,9 @@
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 
-from calls.admin.readonly import ReadOnlyPages, ReadOnlyRows
+from calls.admin.readonly import ReadOnlyPages, ReadOnlyRows, link
 from calls.models import Attempt, Job
 
 
@@ -29,10 +30,9 @@ class AttemptRows(ReadOnlyRows):
 
 @admin.register(Job)
 class JobAdmin(ReadOnlyPages):
-    list_display = ["call", "run", "origin", "actor", "due_at", "leased_until", "outcome"]
+    list_display = ["__str__", "call_link", "origin", "actor", "due_at", "leased_until", "outcome"]
     list_filter = ["outcome", "origin"]
     search_fields = ["call__call_id"]
-    date_hierarchy = "created_at"
     ordering = ["-pk"]
     inlines = [AttemptRows]
 
@@ -40,12 +40,17 @@ class JobAdmin(ReadOnlyPages):
         jobs: QuerySet[Job] = super().get_queryset(request)
         return jobs.select_related("call")
 
+    @admin.display(description="call", ordering="call")
+    def call_link(self, job: Job) -> SafeString:
+        return link(job.call, job.call.call_id)
+
 
 @admin.register(Attempt)
 class AttemptAdmin(ReadOnlyPages):
     list_display = [
-        "call",
-        "run",
+        "__str__",
+        "call_link",
+        "run_link",
         "track",
         "number",
         "started_at",
@@ -56,7 +61,6 @@ class AttemptAdmin(ReadOnlyPages):
     ]
     list_filter = ["kind", "status", "track"]
     search_fields = ["job__call__call_id"]
-    date_hierarchy = "started_at"
     ordering = ["-pk"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Attempt]:
@@ -68,12 +72,12 @@ class AttemptAdmin(ReadOnlyPages):
         return lookup == "job__call" or super().lookup_allowed(lookup, value, request)
 
     @admin.display(description="call", ordering="job__call")
-    def call(self, attempt: Attempt) -> str:
-        return attempt.job.call.call_id
+    def call_link(self, attempt: Attempt) -> SafeString:
+        return link(attempt.job.call, attempt.job.call.call_id)
 
     @admin.display(description="run", ordering="job__run")
-    def run(self, attempt: Attempt) -> int:
-        return attempt.job.run
+    def run_link(self, attempt: Attempt) -> SafeString:
+        return link(attempt.job, str(attempt.job.run))
 
     @admin.display(description="took")
     def took(self, attempt: Attempt) -> str | None:

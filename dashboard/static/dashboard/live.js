@@ -18,12 +18,17 @@ const POLL_EVERY = 3_000;
 const ANSWER_WITHIN = 8_000;
 const [TRY_FIRST, TRY_LAST] = [500, 4_000];
 
-const address = document.body.dataset.socket;
+const { socket: address, now: paintedAt } = standingOf(document);
 const badge = document.getElementById("link");
 let socket, opening, retry, polling, ended, unannounced;
 let failures = 0;
 let heardAt = Date.now(); // when the page was last known to be as the server has it
 let source = "none"; // what it was heard from
+
+/* What a page says of itself: its socket's address, and when it was painted. */
+function standingOf(page) {
+  return page.querySelector("[data-socket]")?.dataset ?? {};
+}
 
 function connect() {
   clearTimeout(retry);
@@ -67,8 +72,9 @@ async function poll() {
     if (answer.status === 403 || answer.status === 404) return finish(FINAL[4000 + answer.status]);
     if (!answer.ok) throw new Error(answer.statusText);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    if (source === "socket" || !page.body.dataset.now) return;
-    setServerTime(page.body.dataset.now);
+    const { now } = standingOf(page);
+    if (source === "socket" || !now) return;
+    setServerTime(now);
     adopt(page);
     heard("poll");
   } catch {
@@ -133,7 +139,7 @@ function comeBack() {
   }
 }
 
-setServerTime(document.body.dataset.now);
+setServerTime(paintedAt);
 rememberZone();
 connect();
 watch();

@@ -1,0 +1,144 @@
+"""What staff may do to calls: each through the door that the API and the commands take."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import QuerySet
+from django.http import HttpRequest, StreamingHttpResponse
+from django.utils import timezone
+
+from calls.admin.export import export
+from calls.ai import jobs
+from calls.ingest import ending
+from calls.models import Call
+from calls.records import archive, holding, many
+from calls.records.many import Act, Refused, Tally
+from calls.records.storage import StorageFailed
+from calls.states import RUNNABLE, EndReason, Outcome, State
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 200  # calls
+
+Action = Callable[[Any, HttpRequest, QuerySet[Call]], Any]
+
+
+def actor(request: HttpRequest) -> str:
+    """Who the journal says it was."""
+    return f"user {request.user}"
+
+
+@admin.action(description="End the selected calls", permissions=["end"])
+def end(model_admin: Any, request: HttpRequest, calls: QuerySet[Call]) -> None:
+    def act(call_id: str) -> None:
+        now = timezone.now()
+        call = ending.end(
+            call_id,
+            reason=EndReason.OPERATOR,
+            words="ended by staff",
+            now=now,
+            actor=actor(request),
+        )
+        if call.ended_at != now:
+            raise Refused("has ended already")
+
+    _on_each(request, calls, act, done="ended")
+
+
+@admin.action(description="Reprocess the selected calls", permissions=["reprocess"])
+def reprocess(model_admin: Any, request: HttpRequest, calls: QuerySet[Call]) -> None:
+    def act(call_id: str) -> None:
+        jobs.reprocess(call_id, now=timezone.now(), actor=actor(request))
+
+    _on_each(request, calls, act, done="queued")
+
+
+@admin.action(description="Archive the selected calls", permissions=["archive"])
+def archive_selected(model_admin: Any, request: HttpRequest, calls: QuerySet[Call]) -> None:
+    def act(call_id: str) -> None:
+        archive.archive(call_id, now=timezone.now(), actor=actor(request))
+
+    _on_each(request, calls, act, done="archived")
+
+
+@admin.action(description="Hold: neither archive nor delete", permissions=["hold"])
+def hold(model_admin: Any, request: HttpRequest, calls: QuerySet[Call]) -> None:
+    def act(call_id: str) -> None:
+        call = holding.hold(call_id, now=timezone.now())
+        model_admin.log_change(request, call, "Held.")
+
+    _on_each(request, calls, act, done="held")
+
+
+@admin.action(description="Release what is held", permissions=["hold"])
+def release(model_admin: Any, request: HttpRequest, calls: QuerySet[Call]) -> None:
+    def act(call_id: str) -> None:
+        call = holding.release(call_id, now=timezone.now())
+        model_admin.log_change(request, call, "Released.")
+
+    _on_each(request, calls, act, done="released")
+
+
+@admin.action(description="Export as CSV", permissions=["export"])
+def export_csv(
+    model_admin: Any, request: HttpRequest, calls: QuerySet[Call]
+) -> StreamingHttpResponse:
+    return export(calls, now=timezone.now())
+
+
+ACTIONS: dict[str, Action] = {
+    "end": end,
+    "reprocess": reprocess,
+    "archive_selected": archive_selected,
+    "hold": hold,
+    "release": release,
+    "export_csv": export_csv,
+}
+
+
+def legal(call: Call) -> dict[str, str]:
+    """What may be done to this call as it is, by the action's name, in one word."""
+    settled = call.ai_outcome != Outcome.PENDING
+    possible = {
+        "end": (call.state == State.IN_PROGRESS, "End"),
+        "reprocess": (call.state in RUNNABLE, "Reprocess"),
+        "archive_selected": (call.state in RUNNABLE and settled and not call.held, "Archive"),
+        "hold": (not call.held, "Hold"),
+        "release": (call.held, "Release"),
+    }
+    return {name: word for name, (allowed, word) in possible.items() if allowed}
+
+
+def record_refusal(request: HttpRequest, action: str) -> None:
+    """Somebody asked for what no page offered him."""
+    words = f"Refused: {action} without the permission."
+    log.warning("%s: %s", actor(request), words)
+    assert isinstance(request.user, User)
+    LogEntry.objects.create(
+        user=request.user,
+        content_type=ContentType.objects.get_for_model(Call),
+        object_repr="calls",
+        action_flag=CHANGE,
+        change_message=words,
+    )
+
+
+def _on_each(request: HttpRequest, calls: QuerySet[Call], act: Act, *, done: str) -> None:
+    chosen = list(calls.order_by("pk").values_list("call_id", flat=True)[: AT_ONCE + 1])
+    if len(chosen) > AT_ONCE:
+        words = f"More than {AT_ONCE} calls are selected: take fewer, or use the commands."
+        messages.error(request, words)
+        return
+    tally, stopped = Tally(), ""
+    try:
+        for _ in many.each(chosen, act, tally):
+            pass
+    except StorageFailed as error:
+        stopped = f" Stopped: {error}."
+    level = messages.WARNING if tally.refused or stopped else messages.SUCCESS
+    messages.add_message(request, level, f"{tally.words(done)}.{stopped}")

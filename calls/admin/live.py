@@ -1,0 +1,101 @@
+"""What the admin shows of a call that changes while somebody looks at it.
+
+Each value has an element of its own, whose markup first paint and live update take from here.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.contrib.admin.utils import display_for_field, display_for_value
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from calls.models import Call
+
+NOTHING = "-"
+IN_LIST = (
+    "state",
+    "ai_outcome",
+    "packet_count",
+    "missing",
+    "late",
+    "attempts",
+    "last_packet_at",
+    "ended_at",
+    "held",
+)
+ON_PAGE = (
+    "state",
+    "end_reason",
+    "ai_outcome",
+    "ai_words",
+    "held",
+    "agent",
+    "queue",
+    "caller",
+    "callee",
+    "direction",
+    "encoding",
+    "sample_rate",
+    "packet_count",
+    "last_sequence",
+    "missing",
+    "duplicates",
+    "late",
+    "unread_late",
+    "out_of_order",
+    "run",
+    "attempts",
+    "next_attempt_at",
+    "last_error",
+    "last_packet_at",
+    "ended_at",
+    "processed_at",
+    "updated_at",
+    "version",
+)
+MOST = 200  # calls a page
+FIELDS = {field.name: field for field in Call._meta.fields}
+
+Show = Callable[[Call], SafeString]
+
+
+def live(name: str) -> Show:
+    """A column or a field of the admin."""
+
+    def show(call: Call) -> SafeString:
+        return _element(call, name)
+
+    show.__name__ = name
+    described = {"short_description": name.replace("_", " ").replace("ai ", "AI ")}
+    if name != "missing":
+        described["admin_order_field"] = name
+    vars(show).update(described)
+    return show
+
+
+# Django takes functions as fields of a form too; its stubs do not know.
+SHOW: dict[str, Any] = {name: live(name) for name in dict.fromkeys((*IN_LIST, *ON_PAGE))}
+
+
+def parts(calls: Iterable[Call], *, whole_page: bool) -> dict[str, SafeString]:
+    """The markup of each element by its id."""
+    names = ON_PAGE if whole_page else IN_LIST
+    return {_id(call, name): _element(call, name) for call in calls for name in names}
+
+
+def _element(call: Call, name: str) -> SafeString:
+    words = _words(call, name)
+    return format_html('<span id="{}" data-live>{}</span>', _id(call, name), words)
+
+
+def _id(call: Call, name: str) -> str:
+    return f"call:{call.pk}:{name}"
+
+
+def _words(call: Call, name: str) -> str:
+    value = getattr(call, name)
+    if value == "":
+        return NOTHING
+    field = FIELDS.get(name)
+    return display_for_field(value, field, NOTHING) if field else display_for_value(value, NOTHING)
