@@ -1,0 +1,1 @@
+"""Finished recordings sent as calls, through the same API as a PBX's packets."""
