@@ -1,6 +1,10 @@
 """The commands over many calls: what they select, say, and leave behind."""
 
+import os
+import pty
 import re
+import sys
+import termios
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -11,7 +15,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from calls.management import many
-from calls.models import Call, Job, Move, Packet
+from calls.models import Call, Deletion, Job, Move, Packet
 from calls.records.many import PAGE, ids
 from tests.dashboard.outcomes import REFUSED, finish_run, transcribed_call
 from tests.factories import NOW, call_in_progress, ended_call
@@ -85,7 +89,7 @@ def test_at_most_so_many_are_taken() -> None:
     assert run("reprocess_calls", "--state=FAILED", "--limit=2")[1].startswith("2 queued")
 
 
-@pytest.mark.parametrize("command", ["reprocess_calls", "archive_calls"])
+@pytest.mark.parametrize("command", ["reprocess_calls", "archive_calls", "delete_calls"])
 def test_a_rehearsal_says_exactly_what_would_happen_and_does_nothing(command: str) -> None:
     fine, talking, waiting = transcribed_call(), call_in_progress(), ended_call()
     names = [call.call_id for call in (fine, talking, waiting)]
@@ -101,9 +105,10 @@ def test_a_rehearsal_says_exactly_what_would_happen_and_does_nothing(command: st
         assert lines[1].startswith(f"{talking.call_id}: would be refused: cannot be run again")
         assert lines[2] == f"{waiting.call_id}: is queued already"
     else:
-        assert lines[0] == f"{fine.call_id}: would be archived with 3 packets"
-        assert lines[1].startswith(f"{talking.call_id}: would be refused: cannot be archived")
-        assert lines[2].startswith(f"{waiting.call_id}: would be refused: cannot be archived")
+        done = {"archive_calls": "archived", "delete_calls": "deleted"}[command]
+        assert lines[0] == f"{fine.call_id}: would be {done} with 3 packets"
+        assert lines[1].startswith(f"{talking.call_id}: would be refused: cannot be {done}")
+        assert lines[2].startswith(f"{waiting.call_id}: would be refused: cannot be {done}")
     assert code == 1
     assert everything() == before
     really, _ = run(command, *names)
@@ -120,6 +125,8 @@ def test_a_rehearsal_says_exactly_what_would_happen_and_does_nothing(command: st
         ["archive_calls"],
         ["archive_calls", "--limit=1"],
         ["archive_calls", "a-call", "--older-than=30d"],
+        ["delete_calls"],
+        ["delete_calls", "--limit=1"],
     ],
 )
 def test_no_selection_or_two_are_a_usage_error(words: list[str]) -> None:
@@ -157,6 +164,16 @@ def test_old_calls_are_archived_and_again_without_harm() -> None:
     assert not Packet.objects.exclude(call=new).exists()
 
 
+def test_old_calls_are_deleted_and_leave_receipts() -> None:
+    old, new = transcribed_call(now=NOW), transcribed_call(now=NOW + timedelta(days=400_000))
+    assert run("delete_calls", "--older-than", "1d") == (0, "1 deleted, 0 refused\n")
+    assert Call.objects.get() == new
+    receipt = Deletion.objects.get()
+    assert receipt.call_id == old.call_id
+    assert receipt.actor.startswith("delete_calls by ")
+    assert run("delete_calls", old.call_id)[0] == 1
+
+
 def test_a_storage_that_is_away_stops_the_command(settings: Any) -> None:
     for _ in range(2):
         transcribed_call()
@@ -186,3 +203,18 @@ def test_where_nobody_sees_a_bar_lines_tell_how_far_it_is(
     told = capsys.readouterr().err.splitlines()
     assert re.fullmatch(r"1 of 2 calls, [\d,]+/s, 0:00:0\d left", told[0])
     assert re.fullmatch(r"2 of 2 calls, [\d,]+/s, 0:00:00 left", told[1])
+
+
+def test_on_a_terminal_a_bar_tells_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        failed_call()
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    with os.fdopen(theirs, "w") as terminal, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        assert run("reprocess_calls", "--state", "FAILED") == (0, "3 queued, 0 refused\n")
+        terminal.flush()
+        shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert "0/3 [00:00<?, ? calls/s]" in shown
+    assert re.search(r"3/3 \[00:0\d<00:00, *[\d.]+ calls/s\]", shown), shown
