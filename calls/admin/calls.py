@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from calls.admin.actions import ACTIONS, legal, record_refusal
 from calls.admin.audit import LeavesTrace
 from calls.admin.filters import Attempts, Completeness, LastPacket, Queue
-from calls.admin.live import SHOW
+from calls.admin.live import IN_LIST, SHOW
 from calls.admin.readonly import ReadOnlyPages, ReadOnlyRows, link, link_to_list
 from calls.models import Attempt, Call, Deletion, Job, Move, Recording, Result, Utterance
 
@@ -41,21 +41,7 @@ class RecordingRows(ReadOnlyRows):
 
 @admin.register(Call)
 class CallAdmin(LeavesTrace):
-    list_display = [
-        "call_id",
-        SHOW["state"],
-        SHOW["ai_outcome"],
-        "agent",
-        "queue",
-        SHOW["packet_count"],
-        SHOW["missing"],
-        SHOW["late"],
-        SHOW["attempts"],
-        "created_at",
-        SHOW["last_packet_at"],
-        SHOW["ended_at"],
-        SHOW["held"],
-    ]
+    list_display = ["call_id", "created_at", *(SHOW[name] for name in IN_LIST)]
     list_filter = [
         "state",
         "ai_outcome",
@@ -105,7 +91,7 @@ class CallAdmin(LeavesTrace):
 
     @admin.display(description="result")
     def outcome(self, call: Call) -> str:
-        return link(call.result, "transcript and sentiment") if call.has_ai_result else "none yet"
+        return link(call.result, "transcript and sentiment") if call.has_ai_result else "none"
 
     @admin.display(description="ledger")
     def all_attempts(self, call: Call) -> SafeString:

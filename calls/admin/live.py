@@ -21,9 +21,16 @@ IN_LIST = (
     "late",
     "attempts",
     "last_packet_at",
-    "ended_at",
+    "agent",
+    "queue",
     "held",
 )
+HEADINGS = {
+    "ai_outcome": "AI outcome",
+    "ai_words": "why",
+    "packet_count": "packets",
+    "last_packet_at": "last packet",
+}
 ON_PAGE = (
     "state",
     "end_reason",
@@ -67,7 +74,7 @@ def live(name: str) -> Show:
         return _element(call, name)
 
     show.__name__ = name
-    described = {"short_description": name.replace("_", " ").replace("ai ", "AI ")}
+    described = {"short_description": HEADINGS.get(name, name.replace("_", " "))}
     if name != "missing":
         described["admin_order_field"] = name
     vars(show).update(described)
@@ -95,7 +102,9 @@ def _id(call: Call, name: str) -> str:
 
 def _words(call: Call, name: str) -> str:
     value = getattr(call, name)
-    if value == "":
+    if value == "" or value is False:
         return NOTHING
+    if value is True:
+        return "yes"
     field = FIELDS.get(name)
     return display_for_field(value, field, NOTHING) if field else display_for_value(value, NOTHING)
