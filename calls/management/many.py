@@ -22,7 +22,8 @@ from calls.records.storage import StorageFailed
 from calls.states import State
 
 SAY_EVERY = 5.0  # seconds, where nobody sees a bar
-NICENESS = 10  # the web and the workers come first
+NICENESS = 10  # the web and the workers come first,
+REST = 0.5  # and so many times as long as a call took, the database is theirs
 INTERRUPTED = 130
 USAGE = 2
 
@@ -45,6 +46,9 @@ class ManyCalls(BaseCommand):
     def select(self, options: dict[str, Any]) -> CallQuerySet | None:
         """The calls that fit the options; None where they select nothing."""
         raise NotImplementedError
+
+    def prepare(self) -> None:
+        """What is done before the first call, but for a rehearsal."""
 
     def act(self, call_id: str) -> object:
         """Raises what `many.REFUSALS` names, and `StorageFailed`."""
@@ -76,9 +80,13 @@ class ManyCalls(BaseCommand):
                 if why:
                     self.stdout.write(f"{call_id}: would be refused: {why}")
             return
+        self.prepare()
         with Progress(total) as progress:
+            began = time.monotonic()
             for _ in many.each(call_ids, self.act, tally):
                 progress.step()
+                time.sleep(REST * (time.monotonic() - began))
+                began = time.monotonic()
 
     def _rehearse(self, call_id: str) -> None:
         words = self.rehearse(call_id)

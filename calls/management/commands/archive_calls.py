@@ -31,10 +31,8 @@ class Command(ManyCalls):
         calls = in_state(everything(), options["state"])
         return calls if older is None else calls.filter(ended_at__lte=timezone.now() - older)
 
-    def handle(self, *words: Any, **options: Any) -> None:
-        if not options["dry_run"]:
-            archive.finish_dropping()
-        super().handle(*words, **options)
+    def prepare(self) -> None:
+        archive.finish_dropping()
 
     def act(self, call_id: str) -> object:
         """A call that is archived already is done: the command may be run again."""

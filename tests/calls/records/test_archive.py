@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.core.files.storage import FileSystemStorage
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from calls.ai.audio import Piece, assemble_tracks
@@ -21,7 +22,7 @@ from calls.records.archive import ArchiveRefused, archive, finish_dropping, stor
 from calls.records.packets_file import FIELDS, read_lines
 from calls.records.storage import StorageFailed
 from tests.dashboard.outcomes import transcribed_call
-from tests.factories import NOW, arrival, call_in_progress, ended_call, hang_up, send
+from tests.factories import NOW, api_key, arrival, call_in_progress, ended_call, hang_up, send
 
 pytestmark = pytest.mark.django_db
 
@@ -266,3 +267,19 @@ def test_a_long_call_is_dropped_in_parts_that_may_be_interrupted(
     with CaptureQueriesContext(connection) as queries:
         finish_dropping()
     assert len(queries) == 1
+
+
+def test_over_http_a_storage_that_is_away_is_told_to_try_again(settings: Any) -> None:
+    nowhere = {"BACKEND": "calls.records.storage.Nowhere"}
+    settings.STORAGES = settings.STORAGES | {"recordings": nowhere}
+    call, key = transcribed_call(), {"Authorization": f"Bearer {api_key()}"}
+    answer = Client().post(f"/v1/call/{call.call_id}/archive", headers=key)
+    assert (answer.status_code, answer["Retry-After"]) == (503, "2")
+    assert "send it again" in answer.json()["detail"]
+
+
+def test_over_http_a_held_call_is_refused_with_why() -> None:
+    call, key = transcribed_call(), {"Authorization": f"Bearer {api_key()}"}
+    holding.hold(call.call_id, now=NOW)
+    answer = Client().post(f"/v1/call/{call.call_id}/archive", headers=key)
+    assert (answer.status_code, "it is held" in answer.json()["detail"]) == (409, True)

@@ -175,6 +175,7 @@ def test_one_turn_at_a_time_does_something() -> None:
     with psycopg.connect(**connection.get_connection_params(), autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(%s)", [retention.LOCK])
         assert run() == 0
+        other.execute("SELECT pg_advisory_unlock(%s)", [retention.LOCK])
     assert run() == 1
     assert run() == 0
 
