@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -184,7 +185,9 @@ def test_calls_reprocessed_by_a_killed_command_have_one_run_each(
         assert Job.objects.count() == len(queued)
 
     said = killer.interrupt("reprocess_calls", "--state", "COMPLETED", done=Job.objects.count)
-    assert said == f"interrupted; {Job.objects.count():,} queued, 0 refused"
+    [counted] = re.findall(r"^interrupted; ([\d,]+) queued, 0 refused$", said)
+    # One more where the interruption came between its commit and its being counted.
+    assert Job.objects.count() - int(counted.replace(",", "")) in (0, 1)
     check()
     killer.run("reprocess_calls", "--state", "COMPLETED", done=Job.objects.count, check=check)
     check()
