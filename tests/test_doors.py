@@ -79,13 +79,13 @@ ARCHIVING = {
     "key": by_api("archive"),
     "user": by_admin("archive_selected"),
     "user ": by_page("archive"),
-    "archive_calls": by_command("archive_calls"),
+    "command": by_command("archive_calls"),
 }
 REPROCESSING = {
     "key": by_api("reprocess"),
     "user": by_admin("reprocess"),
     "user ": by_page("reprocess"),
-    "reprocess_calls": by_command("reprocess_calls"),
+    "command": by_command("reprocess_calls"),
 }
 
 

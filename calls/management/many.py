@@ -136,9 +136,9 @@ class Progress:
 def actor(command: str) -> str:
     """Who the journal says it was."""
     try:
-        return f"{command} by {getpass.getuser()}"
+        return f"command {command} ({getpass.getuser()})"
     except (KeyError, OSError):  # a container may run under a number without a name
-        return f"{command} by user {os.getuid()}"
+        return f"command {command} (user {os.getuid()})"
 
 
 def in_state(calls: CallQuerySet, state: str | None) -> CallQuerySet:

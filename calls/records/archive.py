@@ -1,18 +1,13 @@
 """Calls put away for good: their recording goes to the storage, then their packets go."""
 
-import io
-import wave
-from collections.abc import Mapping
 from datetime import datetime
 
-import numpy as np
 from django.db import transaction
 
-from calls.ai.audio import Audio
 from calls.models import Call, Packet, Recording
 from calls.models.recording import Kind
 from calls.moves import move
-from calls.records import files, storage
+from calls.records import files
 from calls.records.files import Draft, FilesLost
 from calls.states import Outcome, State, may_move
 
@@ -83,14 +78,6 @@ def drop_packets(pk: int) -> None:
     marked.update(dropping=False)
 
 
-def stored_audio(call: Call) -> Mapping[str, Audio]:
-    """The audio of an archived call by track, as its packets held it. Raises `StorageFailed`."""
-    return {
-        recording.track: _audio(storage.fetch(recording.name))
-        for recording in call.recordings.audio()
-    }
-
-
 def _why_not(call: Call) -> str:
     if call.state == State.IN_PROGRESS:
         return "it has not ended yet"
@@ -118,9 +105,3 @@ def _put_away(pk: int, draft: Draft, *, now: datetime, actor: str, reason: str) 
         call.jobs.open().delete()
         move(call, State.ARCHIVED, now=now, actor=actor, reason=reason, next_attempt_at=None)
         return call
-
-
-def _audio(content: bytes) -> Audio:
-    with wave.open(io.BytesIO(content)) as reader:
-        raw, rate = reader.readframes(reader.getnframes()), reader.getframerate()
-    return Audio(np.frombuffer(raw, "<i2").astype(np.int16), rate)

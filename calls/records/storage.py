@@ -71,20 +71,27 @@ def measure(name: str) -> Stored:
     return _ask(lambda: _measure(name))
 
 
-def fetch(name: str) -> bytes:
-    """Raises `StorageFailed`."""
-    return _ask(lambda: _read(name))
+def open_file(name: str) -> "File[bytes]":
+    """To be closed by the caller. Raises `StorageFailed`."""
+    return _ask(lambda: _storage().open(name))
+
+
+def read_at(file: "File[bytes]", place: int, size: int) -> bytes:
+    """Exactly so many bytes of an open file. Raises `StorageFailed`."""
+
+    def read() -> bytes:
+        file.seek(place)
+        content: bytes = file.read(size)
+        if len(content) != size:
+            raise EOFError(f"{file.name} ends early")
+        return content
+
+    return _ask(read)
 
 
 def remove(name: str) -> None:
     """Nothing happens where there is no such file. Raises `StorageFailed`."""
     _ask(lambda: _storage().delete(name))
-
-
-def _read(name: str) -> bytes:
-    with _storage().open(name) as file:
-        content: bytes = file.read()
-        return content
 
 
 def _measure(name: str) -> Stored:

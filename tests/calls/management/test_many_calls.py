@@ -160,7 +160,7 @@ def test_old_calls_are_archived_and_again_without_harm() -> None:
     assert run("archive_calls", "--older-than", "1d") == (0, "0 archived, 0 refused\n")
     last = Move.objects.filter(call=old).last()
     assert last is not None
-    assert last.actor.startswith("archive_calls by ")
+    assert last.actor.startswith("command archive_calls (")
     assert not Packet.objects.exclude(call=new).exists()
 
 
@@ -170,7 +170,7 @@ def test_old_calls_are_deleted_and_leave_receipts() -> None:
     assert Call.objects.get() == new
     receipt = Deletion.objects.get()
     assert receipt.call_id == old.call_id
-    assert receipt.actor.startswith("delete_calls by ")
+    assert receipt.actor.startswith("command delete_calls (")
     assert run("delete_calls", old.call_id)[0] == 1
 
 
