@@ -1,13 +1,9 @@
 """What staff may do to calls: each through the door that the API and the commands take."""
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.auth.models import User
-from django.contrib.contenttypes.models import ContentType
 from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
@@ -16,12 +12,11 @@ from calls.admin.export import export
 from calls.ai import jobs
 from calls.ingest import ending
 from calls.models import Call
-from calls.records import archive, holding, many
+from calls.models.audit import Verb
+from calls.records import archive, audit, holding, many
 from calls.records.many import Act, Refused, Tally
 from calls.records.storage import StorageFailed
 from calls.states import RUNNABLE, EndReason, Outcome, State
-
-log = logging.getLogger(__name__)
 
 AT_ONCE = 200  # calls
 
@@ -46,6 +41,7 @@ def end(model_admin: Any, request: HttpRequest, calls: QuerySet[Call]) -> None:
         )
         if call.ended_at != now:
             raise Refused("has ended already")
+        _note(request, Verb.ENDED, call_id)
 
     _on_each(request, calls, act, done="ended")
 
@@ -54,6 +50,7 @@ def end(model_admin: Any, request: HttpRequest, calls: QuerySet[Call]) -> None:
 def reprocess(model_admin: Any, request: HttpRequest, calls: QuerySet[Call]) -> None:
     def act(call_id: str) -> None:
         jobs.reprocess(call_id, now=timezone.now(), actor=actor(request))
+        _note(request, Verb.REPROCESSED, call_id)
 
     _on_each(request, calls, act, done="queued")
 
@@ -62,6 +59,7 @@ def reprocess(model_admin: Any, request: HttpRequest, calls: QuerySet[Call]) -> 
 def archive_selected(model_admin: Any, request: HttpRequest, calls: QuerySet[Call]) -> None:
     def act(call_id: str) -> None:
         archive.archive(call_id, now=timezone.now(), actor=actor(request))
+        _note(request, Verb.ARCHIVED, call_id)
 
     _on_each(request, calls, act, done="archived")
 
@@ -69,8 +67,8 @@ def archive_selected(model_admin: Any, request: HttpRequest, calls: QuerySet[Cal
 @admin.action(description="Hold: neither archive nor delete", permissions=["hold"])
 def hold(model_admin: Any, request: HttpRequest, calls: QuerySet[Call]) -> None:
     def act(call_id: str) -> None:
-        call = holding.hold(call_id, now=timezone.now())
-        model_admin.log_change(request, call, "Held.")
+        holding.hold(call_id, now=timezone.now())
+        _note(request, Verb.HELD, call_id)
 
     _on_each(request, calls, act, done="held")
 
@@ -78,8 +76,8 @@ def hold(model_admin: Any, request: HttpRequest, calls: QuerySet[Call]) -> None:
 @admin.action(description="Release what is held", permissions=["hold"])
 def release(model_admin: Any, request: HttpRequest, calls: QuerySet[Call]) -> None:
     def act(call_id: str) -> None:
-        call = holding.release(call_id, now=timezone.now())
-        model_admin.log_change(request, call, "Released.")
+        holding.release(call_id, now=timezone.now())
+        _note(request, Verb.RELEASED, call_id)
 
     _on_each(request, calls, act, done="released")
 
@@ -88,6 +86,8 @@ def release(model_admin: Any, request: HttpRequest, calls: QuerySet[Call]) -> No
 def export_csv(
     model_admin: Any, request: HttpRequest, calls: QuerySet[Call]
 ) -> StreamingHttpResponse:
+    asked = "selected calls" if request.POST.get("select_across") != "1" else "all calls found"
+    _note(request, Verb.EXPORTED, detail=f"CSV of {asked}: {request.get_full_path()}")
     return export(calls, now=timezone.now())
 
 
@@ -116,15 +116,12 @@ def legal(call: Call) -> dict[str, str]:
 
 def record_refusal(request: HttpRequest, action: str) -> None:
     """Somebody asked for what no page offered him."""
-    words = f"Refused: {action} without the permission."
-    log.warning("%s: %s", actor(request), words)
-    assert isinstance(request.user, User)
-    LogEntry.objects.create(
-        user=request.user,
-        content_type=ContentType.objects.get_for_model(Call),
-        object_repr="calls",
-        action_flag=CHANGE,
-        change_message=words,
+    _note(request, Verb.REFUSED, detail=f"{action} in the admin")
+
+
+def _note(request: HttpRequest, verb: Verb, call_id: str = "", *, detail: str = "") -> None:
+    audit.record(
+        actor=actor(request), verb=verb, call_id=call_id, detail=detail, now=timezone.now()
     )
 
 

@@ -121,19 +121,14 @@ class CallAdmin(LeavesTrace):
             raise PermissionDenied
         return super().changelist_view(request, _with_time(extra_context))
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        call = self.get_object(request, object_id)
         permitted = self.get_actions(request)
-        possible = legal(call) if call else {}
+        possible = legal(context["original"])
         tools = {name: word for name, word in possible.items() if name in permitted}
-        context = _with_time(extra_context) | {"tools": tools}
-        return super().change_view(request, object_id, form_url, context)
+        context = _with_time(context) | {"tools": tools}
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def response_action(
         self, request: HttpRequest, queryset: QuerySet[Call], *args: Any, **kwargs: Any

@@ -7,16 +7,19 @@ import time
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 from tqdm import tqdm
 
 from calls.durations import duration
 from calls.models import Call
+from calls.models.audit import Verb
 from calls.models.call import CallQuerySet
-from calls.records import many
+from calls.records import audit, many
 from calls.records.many import Tally
 from calls.records.storage import StorageFailed
 from calls.states import State
@@ -33,6 +36,9 @@ class ManyCalls(BaseCommand):
 
     done = "done"
     """What became of a call that was not refused."""
+    name: str
+    verb: Verb
+    """What the audit says that was done."""
 
     def run_from_argv(self, argv: list[str]) -> None:
         os.nice(NICENESS)
@@ -51,12 +57,23 @@ class ManyCalls(BaseCommand):
         """What is done before the first call, but for a rehearsal."""
 
     def act(self, call_id: str) -> object:
-        """Raises what `many.REFUSALS` names, and `StorageFailed`."""
+        """Does it and notes it; raises what `many.REFUSALS` names, and `StorageFailed`."""
         raise NotImplementedError
 
     def rehearse(self, call_id: str) -> str:
         """What would become of a call, in words; raises what `act` would, and does nothing."""
         raise NotImplementedError
+
+    @cached_property
+    def actor(self) -> str:
+        """Who the journal and the audit say it was."""
+        try:
+            return f"command {self.name} ({getpass.getuser()})"
+        except (KeyError, OSError):  # a container may run under a number without a name
+            return f"command {self.name} (user {os.getuid()})"
+
+    def note(self, call_id: str) -> None:
+        audit.record(actor=self.actor, verb=self.verb, call_id=call_id, now=timezone.now())
 
     def handle(self, *_: Any, **options: Any) -> None:
         tally = Tally()
@@ -131,14 +148,6 @@ class Progress:
             left = timedelta(seconds=round((self._total - self._done) / rate))
             words = f"{self._done:,} of {self._total:,} calls, {rate:,.0f}/s, {left} left"
             print(words, file=sys.stderr, flush=True)
-
-
-def actor(command: str) -> str:
-    """Who the journal says it was."""
-    try:
-        return f"command {command} ({getpass.getuser()})"
-    except (KeyError, OSError):  # a container may run under a number without a name
-        return f"command {command} (user {os.getuid()})"
 
 
 def in_state(calls: CallQuerySet, state: str | None) -> CallQuerySet:

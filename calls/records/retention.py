@@ -11,8 +11,9 @@ from django.db import connection
 from django.utils import timezone
 
 from calls.models import Call, StrayFile
+from calls.models.audit import Verb
 from calls.models.call import CallQuerySet
-from calls.records import archive, deletion, files
+from calls.records import archive, audit, deletion, files
 from calls.records.archive import ArchiveRefused
 from calls.records.deletion import DeletionRefused
 from calls.records.storage import StorageFailed
@@ -87,7 +88,9 @@ def _archive(call_id: str) -> None:
 
 
 def _delete(call_id: str) -> None:
-    deletion.delete(call_id, now=timezone.now(), actor=ACTOR, reason="DELETE_AFTER has passed")
+    now, why = timezone.now(), "DELETE_AFTER has passed"
+    deletion.delete(call_id, now=now, actor=ACTOR, reason=why)
+    audit.record(actor=ACTOR, verb=Verb.DELETED, call_id=call_id, detail=why, now=now)
 
 
 @contextmanager

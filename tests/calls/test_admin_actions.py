@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import AsyncClient, Client
 
 from calls.admin import actions
 from calls.admin.actions import ACTIONS
-from calls.models import Call, Job, Move
+from calls.models import Audit, Call, Job, Move
 from calls.records import deletion, holding
 from tests.calls.test_admin import staff_with, story, text
 from tests.dashboard.outcomes import transcribed_call
@@ -90,8 +89,8 @@ def test_a_call_is_held_and_released_and_both_are_recorded(client: Client) -> No
     assert "it is held" in do(client, "archive_selected", call)
     do(client, "release", call)
     assert not now(call).held
-    told = [entry.get_change_message() for entry in LogEntry.objects.order_by("pk")]
-    assert told == ["Held.", "Released."]
+    told = Audit.objects.order_by("pk").values_list("verb", "actor", "call_id")
+    assert list(told) == [(verb, "user root", call.call_id) for verb in ("held", "released")]
 
 
 def test_too_many_at_once_are_refused_as_a_whole(
@@ -126,8 +125,8 @@ def test_without_the_permission_an_action_is_neither_offered_nor_done_and_record
     chosen = {"action": action, "_selected_action": [call.pk for call in calls]}
     assert client.post(LIST, chosen).status_code == 403
     assert list(Call.objects.order_by("pk").values()) == before
-    told = LogEntry.objects.get().get_change_message()
-    assert told == f"Refused: {action} without the permission."
+    refusal = Audit.objects.get(verb="refused")
+    assert refusal.detail == f"{action} in the admin"
 
 
 @pytest.mark.parametrize("action", ACTIONS)

@@ -5,8 +5,9 @@ from typing import Any
 
 from django.utils import timezone
 
-from calls.management.many import ManyCalls, actor, age, everything, in_state
+from calls.management.many import ManyCalls, age, everything, in_state
 from calls.models import Call
+from calls.models.audit import Verb
 from calls.models.call import CallQuerySet
 from calls.records import archive
 from calls.states import State
@@ -18,6 +19,7 @@ class Command(ManyCalls):
         "them to ARCHIVED. May be interrupted and run again. Exits with 1 where some were refused."
     )
     done = "archived"
+    name, verb = "archive_calls", Verb.ARCHIVED
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
@@ -34,11 +36,11 @@ class Command(ManyCalls):
     def prepare(self) -> None:
         archive.finish_dropping()
 
-    def act(self, call_id: str) -> object:
+    def act(self, call_id: str) -> None:
         """A call that is archived already is done: the command may be run again."""
-        if Call.objects.get(call_id=call_id).state == State.ARCHIVED:
-            return None
-        return archive.archive(call_id, now=timezone.now(), actor=actor("archive_calls"))
+        if Call.objects.get(call_id=call_id).state != State.ARCHIVED:
+            archive.archive(call_id, now=timezone.now(), actor=self.actor)
+            self.note(call_id)
 
     def rehearse(self, call_id: str) -> str:
         call = Call.objects.get(call_id=call_id)

@@ -5,8 +5,9 @@ from typing import Any
 
 from django.utils import timezone
 
-from calls.management.many import ManyCalls, actor, age, everything
+from calls.management.many import ManyCalls, age, everything
 from calls.models import Call
+from calls.models.audit import Verb
 from calls.models.call import CallQuerySet
 from calls.records import deletion
 from calls.states import State
@@ -18,6 +19,7 @@ class Command(ManyCalls):
         "where some were refused."
     )
     done = "deleted"
+    name, verb = "delete_calls", Verb.DELETED
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
@@ -31,10 +33,9 @@ class Command(ManyCalls):
         calls = everything().filter(state=state) if state else everything()
         return calls if older is None else calls.filter(ended_at__lte=timezone.now() - older)
 
-    def act(self, call_id: str) -> object:
-        return deletion.delete(
-            call_id, now=timezone.now(), actor=actor("delete_calls"), reason="deleted by request"
-        )
+    def act(self, call_id: str) -> None:
+        deletion.delete(call_id, now=timezone.now(), actor=self.actor, reason="deleted by request")
+        self.note(call_id)
 
     def rehearse(self, call_id: str) -> str:
         call = Call.objects.get(call_id=call_id)

@@ -7,8 +7,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from calls.ai import jobs
-from calls.management.many import ManyCalls, actor, everything, in_state, moment
+from calls.management.many import ManyCalls, everything, in_state, moment
 from calls.models import Call
+from calls.models.audit import Verb
 from calls.models.call import CallQuerySet
 from calls.states import State
 
@@ -19,6 +20,7 @@ class Command(ManyCalls):
         "were refused."
     )
     done = "queued"
+    name, verb = "reprocess_calls", Verb.REPROCESSED
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
@@ -39,7 +41,9 @@ class Command(ManyCalls):
         return in_state(everything().filter(**given), options["state"])
 
     def act(self, call_id: str) -> Call:
-        return jobs.reprocess(call_id, now=timezone.now(), actor=actor("reprocess_calls"))
+        call = jobs.reprocess(call_id, now=timezone.now(), actor=self.actor)
+        self.note(call_id)
+        return call
 
     def rehearse(self, call_id: str) -> str:
         with transaction.atomic():

@@ -15,7 +15,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from calls.management import many
-from calls.models import Call, Deletion, Job, Move, Packet
+from calls.models import Audit, Call, Deletion, Job, Move, Packet
 from calls.records.many import PAGE, ids
 from tests.dashboard.outcomes import REFUSED, finish_run, transcribed_call
 from tests.factories import NOW, call_in_progress, ended_call
@@ -171,6 +171,8 @@ def test_old_calls_are_deleted_and_leave_receipts() -> None:
     receipt = Deletion.objects.get()
     assert receipt.call_id == old.call_id
     assert receipt.actor.startswith("command delete_calls (")
+    noted = Audit.objects.get()
+    assert (noted.verb, noted.call_id, noted.actor) == ("deleted", old.call_id, receipt.actor)
     assert run("delete_calls", old.call_id)[0] == 1
 
 
