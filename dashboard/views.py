@@ -101,6 +101,8 @@ def waveform(request: HttpRequest, call_id: str) -> HttpResponse:
         return problem(404, _sentence(reason))
     except PacketsGone:
         return problem(503, "The recording was put away while it was read.")
+    except StorageFailed:
+        return problem(503, "The storage of the recordings is away.")
     return JsonResponse({"seconds": sound.length / sound.rate, "peaks": loudness})
 
 

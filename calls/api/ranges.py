@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from calls.api.errors import RETRY_AFTER, problem
 from calls.records.packet_audio import PacketsGone
 from calls.records.recording import AT_ONCE, Recording
+from calls.records.storage import StorageFailed
 
 ONE_RANGE = re.compile(r"bytes=[ \t]*([0-9]*)-([0-9]*)[ \t]*", re.IGNORECASE)
 DIGITS = 18  # more are more than any file is long
@@ -81,6 +82,9 @@ def _body(
         whole = recording.read(first, last)
     except PacketsGone:
         words = "the recording was put away while it was read: ask again"
+        return problem(503, words, **{"Retry-After": RETRY_AFTER})
+    except StorageFailed:
+        words = "the storage of the recordings is away: ask again"
         return problem(503, words, **{"Retry-After": RETRY_AFTER})
     return HttpResponse(whole, "audio/wav", status=status, headers=headers)
 

@@ -8,7 +8,8 @@ from typing import Protocol
 from calls.ai.audio import Samples
 from calls.models import Call
 from calls.records.packet_audio import packet_audio
-from calls.states import Outcome
+from calls.records.stored_audio import stored_audio
+from calls.states import Outcome, State
 
 HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")  # RIFF, "fmt " and the head of "data"
 PCM, WIDTH = 1, 2  # 16 bit
@@ -23,7 +24,7 @@ class Sound(Protocol):
     """Where the sound comes from; `rate` in hertz, `length` in samples a track.
 
     Equal tags mean equal sound. `samples` has one row a sample and one column a track, and may
-    raise `PacketsGone`.
+    raise `PacketsGone` or `StorageFailed`.
     """
 
     @property
@@ -92,7 +93,7 @@ def may_be_heard(call: Call) -> bool:
 
 
 def _sound(call: Call) -> Sound:
-    return packet_audio(call)
+    return stored_audio(call) if call.state == State.ARCHIVED else packet_audio(call)
 
 
 def _why_none(call: Call) -> str:

@@ -21,6 +21,7 @@ from calls.records import archive as archiving
 from calls.records import files, holding, storage
 from calls.records.archive import ArchiveRefused, archive, finish_dropping
 from calls.records.packets_file import FIELDS, read_lines
+from calls.records.recording import recording_of
 from calls.records.storage import StorageFailed
 from calls.records.stored_audio import stored_audio
 from tests.dashboard.outcomes import transcribed_call
@@ -304,3 +305,13 @@ def test_over_http_a_held_call_is_refused_with_why() -> None:
     holding.hold(call.call_id, now=NOW)
     answer = Client().post(f"/v1/call/{call.call_id}/archive", headers=key)
     assert (answer.status_code, "it is held" in answer.json()["detail"]) == (409, True)
+
+
+def test_the_recording_of_a_call_is_the_same_once_it_is_archived() -> None:
+    call = finished(two_sided_call())
+    before = recording_of(call)
+    whole = before.read(0, before.size)
+    after = recording_of(put_away(call))
+    assert (after.size, after.seconds) == (before.size, before.seconds)
+    assert after.read(0, after.size) == whole
+    assert after.read(45, 1001) == whole[45:1001]
