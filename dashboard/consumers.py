@@ -126,6 +126,8 @@ class BoardConsumer(Socket):
 def _wake(loop: asyncio.AbstractEventLoop, upkeep: Upkeep) -> None:
     with suppress(RuntimeError):  # the loop has ended
         loop.call_soon_threadsafe(upkeep.look_again)
+
+
 class AdminConsumer(BoardConsumer):
     """For staff alone; the address names the calls shown: `?calls=1,2,3`, `&page=1` for a page."""
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('calls', '0003_attention'),
+        ('calls', '0003_board_search'),
     ]
 
     operations = [
@@ -71,10 +71,6 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='call',
             index=models.Index(condition=models.Q(('held', False), models.Q(('ai_outcome', 'pending'), _negated=True)), fields=['ended_at'], name='call_to_delete'),
-        ),
-        migrations.AddIndex(
-            model_name='call',
-            index=models.Index(fields=['created_at'], name='call_by_creation'),
         ),
         migrations.AddField(
             model_name='recording',

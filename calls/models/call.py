@@ -85,13 +85,16 @@ class CallQuerySet(models.QuerySet["Call"]):
         """At least so long; those in progress until now."""
         too_young = Q(ended_at=None, created_at__gt=now - timedelta(seconds=seconds))
         return self.with_length().filter(~too_young, lasted__gte=seconds)
+
     def with_length(self) -> Self:
         return self.annotate(lasted=LASTED)
+
     def to_archive(self, *, ended_before: datetime) -> Self:
         """Ended before then, with an outcome other than failed, and not held."""
         return self.filter(
             ai_outcome__in=SETTLED_WELL, held=False, ended_at__lte=ended_before
         ).exclude(state=State.ARCHIVED)
+
     def to_delete(self, *, ended_before: datetime) -> Self:
         """Ended before then, with an outcome, and not held."""
         return self.filter(held=False, ended_at__lte=ended_before).exclude(
@@ -172,7 +175,6 @@ class Call(models.Model):
                 name="call_to_delete",
                 condition=Q(held=False) & ~Q(ai_outcome=Outcome.PENDING),
             ),
-            models.Index(fields=["created_at"], name="call_by_creation"),
             models.Index(fields=["state", "-id"], name="call_by_state"),
             models.Index(fields=["agent", "-id"], name="call_by_agent"),
             models.Index(fields=["queue", "-id"], name="call_by_queue"),
