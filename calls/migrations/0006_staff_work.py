@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('calls', '0003_board_search'),
+        ('calls', '0005_board_search'),
     ]
 
     operations = [

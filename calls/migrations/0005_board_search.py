@@ -37,7 +37,7 @@ STANDING = "CREATE STATISTICS call_standing (mcv) ON state, ai_outcome, has_ai_r
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('calls', '0003_attention'),
+        ('calls', '0004_attention'),
         ('calls', '0003_orchestration'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
