@@ -7,7 +7,7 @@ from django.utils import timezone
 from calls import dispatch
 from calls.ai import driver, runs
 from calls.ingest import ending
-from calls.models import Heartbeat, Job
+from calls.models import Heartbeat
 from calls.records import alerts, retention
 
 
@@ -26,7 +26,7 @@ def sweep() -> None:
     ending.end_silent_calls(now=now)
     ending.queue_runs_for_late_packets(now=now)
     runs.rescue_dead(now=now)
-    if Job.objects.due(now=now).exists():
+    if driver.work_waits(now=now):
         dispatch.wake(at=now)
     if retention.is_due(now=now):
         dispatch.wake_retention(at=now)

@@ -44,15 +44,16 @@ def drive() -> None:
     One driver at a time in a `worker`, so that `AI_CONCURRENCY` bounds it; whoever comes while
     one drives leaves again, for the driver looks once more after it has given up the slot.
     """
-    while _work_waits() and not _stopping():
+    while work_waits(now=timezone.now()) and not _stopping():
         with _slot() as ours:
             if not ours:
                 return
             asyncio.run(Driver().run())
 
 
-def _work_waits() -> bool:
-    return Job.objects.due(now=timezone.now()).exists() or breaker.state().is_open
+def work_waits(*, now: datetime) -> bool:
+    """Jobs are due, or the breaker is open and wants its probes."""
+    return Job.objects.due(now=now).exists() or breaker.state().is_open
 
 
 def _stopping() -> bool:

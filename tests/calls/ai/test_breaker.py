@@ -6,7 +6,7 @@ import pytest
 from django.db import IntegrityError
 
 from calls import stats
-from calls.ai import breaker
+from calls.ai import breaker, driver
 from calls.ai.transcription import RequestFailed
 from calls.models import AiService, Attempt, Call, Job
 from calls.models.job import Verdict
@@ -171,3 +171,9 @@ def test_an_unanswered_probe_is_an_outage_at_once() -> None:
 def test_there_is_one_breaker() -> None:
     with pytest.raises(IntegrityError, match="ai_service_only_one"):
         AiService.objects.create(pk=2)
+
+
+def test_an_open_breaker_is_work_even_where_no_job_is_due() -> None:
+    assert not driver.work_waits(now=NOW)
+    breaker.doubt("down", now=NOW)
+    assert driver.work_waits(now=NOW)
