@@ -17,7 +17,7 @@ from tests.waiting import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.processes]
 
-CALLS = 300 if os.environ.get("LOAD") == "long" else 60
+CALLS = 300 if os.environ.get("LOAD") == "long" else 40
 
 
 def test_no_attempt_is_made_twice(engines: Urls, tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_no_attempt_is_made_twice(engines: Urls, tmp_path: Path) -> None:
         call_id = fresh_id()
         send(call_id, 0, now=timezone.now())
         hang_up(Call.objects.get(call_id=call_id), now=timezone.now())
-    with ai_service(failure=0.25, latency=0.2) as service, ExitStack() as stack:
+    with ai_service(failure=0.1, latency=0.2) as service, ExitStack() as stack:
         for name in ("one", "two"):
             home = tmp_path / name
             home.mkdir()
