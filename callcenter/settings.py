@@ -99,15 +99,13 @@ MIDDLEWARE = [
     "calls.api.errors.JsonErrors",
     "django.middleware.security.SecurityMiddleware",
     "callcenter.csp.ContentSecurityPolicy",
+    "callcenter.static_files.StaticFiles",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    # The only one that cannot be async. Innermost, it keeps all of them in one thread; further
-    # out, each of those within would go to a thread and back twice a request.
-    "callcenter.static_files.StaticFiles",
 ]
 TEMPLATES = [
     {
