@@ -4,11 +4,10 @@ A step takes what many calls want at that moment and does it in one short transa
 claims; for each it answers with its result or with the `LostClaim` that forbids it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from django.db import transaction
 
@@ -24,8 +23,6 @@ from calls.states import Outcome, State
 
 MAX_ABANDONED = 5  # leases in a row whose worker died
 MAX_RESCUED = 500  # jobs at a time
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,7 @@ class Answered:
         return self.standing.claim
 
 
-def begin(claims: Sequence[Claim], *, now: datetime) -> list[Call | LostClaim]:
+def begin(claims: Sequence[Claim], *, now: datetime) -> list[LostClaim | None]:
     """Moves calls to PROCESSING_AI about which nothing will be asked."""
     with transaction.atomic():
         held = hold_all(claims)
@@ -77,7 +74,7 @@ def begin(claims: Sequence[Claim], *, now: datetime) -> list[Call | LostClaim]:
         for call, job in held.values():
             _begin(call, job, changes, now=now)
         changes.write()
-    return [held[claim][0] if claim in held else LostClaim(claim) for claim in claims]
+    return _lost(claims, held)
 
 
 def _begin(call: Call, job: Job, changes: Changes, *, now: datetime) -> None:
@@ -139,7 +136,7 @@ def close(answers: Sequence[Answered], *, now: datetime) -> list[LostClaim | Non
         _close_rows(ours, held, service, now=now)
         _tell_breaker(ours, service, now=now)
         _conclude([answered.standing for answered in ours if answered.last], held, now=now)
-    return [None if a.claim in held else LostClaim(a.claim) for a in answers]
+    return _lost((answered.claim for answered in answers), held)
 
 
 def _close_rows(
@@ -197,7 +194,7 @@ def conclude(standings: Sequence[Standing], *, now: datetime) -> list[LostClaim 
     with transaction.atomic():
         held = hold_all([standing.claim for standing in standings])
         _conclude([s for s in standings if s.claim in held], held, now=now)
-    return [None if s.claim in held else LostClaim(s.claim) for s in standings]
+    return _lost((standing.claim for standing in standings), held)
 
 
 def _conclude(standings: Sequence[Standing], held: Held, *, now: datetime) -> None:
@@ -243,6 +240,10 @@ def hand_back(claims: Sequence[Claim], *, now: datetime) -> list[LostClaim | Non
             attempts.abandon(job, words="the worker was stopped; asked again at once", now=now)
             outcomes.put_back(call, job, due_at=now)
         outcomes.write()
+    return _lost(claims, held)
+
+
+def _lost(claims: Iterable[Claim], held: Held) -> list[LostClaim | None]:
     return [None if claim in held else LostClaim(claim) for claim in claims]
 
 

@@ -14,7 +14,6 @@ from django.utils import timezone
 
 log = logging.getLogger(__name__)
 
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 Step = Callable[..., Sequence[Any]]
 
