@@ -81,7 +81,7 @@ def changed(calls: Iterable[int], *, packets: int = 0) -> None:
 
 def alerts_changed() -> None:
     """Lets those who show alerts look again once the transaction has been committed."""
-    transaction.on_commit(_announcer.nudge)
+    transaction.on_commit(lambda: _announcer.add(nudged=True))
 
 
 def packets_per_second(*, now: datetime) -> float | None:
@@ -158,26 +158,17 @@ class Announcer:
         self._told_at = 0.0
         self._thread: threading.Thread | None = None
 
-    def add(self, calls: Sequence[int], packets: int) -> None:
+    def add(self, calls: Sequence[int] = (), packets: int = 0, *, nudged: bool = False) -> None:
         if self._process != os.getpid():
             self._reset()  # a forked child inherits the object, not its thread
         with self._wake:
             self._waiting.update(dict.fromkeys(calls))
             self._packets += packets
-            self._start()
-
-    def nudge(self) -> None:
-        if self._process != os.getpid():
-            self._reset()
-        with self._wake:
-            self._nudged = True
-            self._start()
-
-    def _start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
-            self._thread.start()
-        self._wake.notify_all()
+            self._nudged |= nudged
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
+                self._thread.start()
+            self._wake.notify_all()
 
     def settle(self, *, within: float) -> None:
         """Waits up to so many seconds until all that was committed so far has been told."""
