@@ -15,6 +15,7 @@ from calls.models import SavedView
 from dashboard import board as read_model
 from dashboard import rights, screens
 from dashboard.filters import FilterForm, Filters
+from dashboard.gallery import painting
 from dashboard.rights import Rights
 from dashboard.screens import BoardScreen
 from dashboard.views import for_those_with
@@ -34,7 +35,7 @@ def board(request: HttpRequest) -> HttpResponse:
     context = {
         "now": now,
         "socket": f"/ws/board?{request.GET.urlencode()}",
-        "painting": screen.paint(now=now, since=since),
+        "painting": painting(screen, now=now, since=since),
         "form": FilterForm(request.GET),
         "filters": filters,
         "agents": read_model.known("agent"),

@@ -13,21 +13,19 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from channels.db import database_sync_to_async
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import DatabaseError, InterfaceError
 from django.http import QueryDict
-from django.utils import timezone
 from redis import RedisError
 
 from calls import events
 from calls.api.auth import secret_of
 from calls.api.consumers import FORBIDDEN, UNKNOWN, refuse
-from calls.api.socket import Socket
+from calls.api.socket import Socket, in_database
 from calls.models import Call
 from dashboard import screens
 from dashboard.admin_screen import AdminScreen
-from dashboard.painting import Painting
+from dashboard.gallery import painting_for_socket
 from dashboard.redis_watch import watch
 from dashboard.rights import SEE
 from dashboard.screens import Screen
@@ -61,9 +59,8 @@ class BoardConsumer(Socket):
             return
         # The group first, then the page: a change between the two is told.
         await self.channel_layer.group_add(events.GROUP, self.channel_name)
-        in_thread = database_sync_to_async
         self.upkeep = Upkeep(
-            in_thread(self._admit), in_thread(_paint), self._tell, lambda: watch.up
+            in_database(self._admit), painting_for_socket, self._tell, lambda: watch.up
         )
         self.running = asyncio.create_task(self._run(self.upkeep))
 
@@ -119,8 +116,8 @@ class BoardConsumer(Socket):
     def _screen_for(self, user: User | AnonymousUser, query: QueryDict) -> Screen:
         return screens.wanted(query, user, zone_of(self.scope["cookies"]))
 
-    async def _tell(self, message: dict[str, Any]) -> None:
-        await self.send(text_data=json.dumps(message))
+    async def _tell(self, message: str) -> None:
+        await self.send(text_data=message)
 
 
 def _wake(loop: asyncio.AbstractEventLoop, upkeep: Upkeep) -> None:
@@ -135,7 +132,3 @@ class AdminConsumer(BoardConsumer):
         if not user.is_staff:
             raise Refused(FORBIDDEN)
         return AdminScreen.wanted(query)
-
-
-def _paint(screen: Screen, since: float) -> Painting:
-    return screen.paint(now=timezone.now(), since=since)

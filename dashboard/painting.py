@@ -1,11 +1,13 @@
 """A page as it is at one moment, in pieces, and what to tell a browser that holds another one."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Painting:
     """Markup by the id of its element: single parts, and the rows of a list in their order."""
 
@@ -29,6 +31,12 @@ def difference(before: Painting, after: Painting) -> dict[str, Any]:
     if [*before.rows] != [*after.rows]:
         changes["order"] = [*after.rows]
     return {name: change for name, change in changes.items() if change or name == "order"}
+
+
+@lru_cache(maxsize=32)
+def written(before: Painting, after: Painting) -> str:
+    """The difference as the members of a JSON object, once for all who go the same step."""
+    return json.dumps(difference(before, after))[1:-1]
 
 
 def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:

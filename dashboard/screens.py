@@ -1,6 +1,6 @@
 """The pages that change live. First paint and socket ask the same screen for the same pieces."""
 
-from collections.abc import Set
+from collections.abc import Hashable, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -20,7 +20,6 @@ from dashboard.shared import Shared
 TILES_AGE = 1.0  # seconds
 CHARTS_AGE = 4.0  # seconds
 
-paintings = Shared(size=256)
 tiles = Shared(size=32)
 timelines = Shared(size=1)
 
@@ -30,12 +29,12 @@ def last_hour(*, now: datetime, since: float) -> Timeline:
     return timelines.get("", lambda: timeline(now=now), since=since - CHARTS_AGE)
 
 
-class Screen(Protocol):
+class Screen(Hashable, Protocol):
     def concerned_by(self, call_ids: Set[str]) -> bool:
         """Whether a change of these calls may change the page."""
 
     def paint(self, *, now: datetime, since: float) -> Painting:
-        """The page as it was at `since` (`time.monotonic`) or later.
+        """The page as it is now; of what is shared, as it was at `since` or shortly before.
 
         Raises `Call.DoesNotExist` where there is nothing to show any more.
         """
@@ -51,9 +50,6 @@ class BoardScreen:
         return True
 
     def paint(self, *, now: datetime, since: float) -> Painting:
-        return paintings.get(self, lambda: self._paint(now=now, since=since), since=since)
-
-    def _paint(self, *, now: datetime, since: float) -> Painting:
         figures = tiles.get(
             self.zone, lambda: board.tiles(self.zone, now=now), since=since - TILES_AGE
         )
@@ -77,9 +73,6 @@ class CallScreen:
         return self.call_id in call_ids
 
     def paint(self, *, now: datetime, since: float) -> Painting:
-        return paintings.get(self, lambda: self._paint(since), since=since)
-
-    def _paint(self, since: float) -> Painting:
         return Painting(parts=call_page.sections(self.call_id, self.rights, since=since))
 
 

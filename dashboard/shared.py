@@ -35,6 +35,11 @@ class Shared:
             value: Value = entry.value
             return value
 
+    def fresh(self, key: Hashable, *, since: float) -> Any:
+        """The same without making it or waiting for it; None where there is none."""
+        entry = self._entries.get(key)
+        return entry.value if entry and entry.began >= since else None
+
     def _entry(self, key: Hashable) -> _Entry:
         with self._lock:
             entry = self._entries.setdefault(key, _Entry())

@@ -7,6 +7,7 @@ browser that does not read is sent nothing, and all at once when it reads again.
 """
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable, Set
 from contextlib import suppress
@@ -14,10 +15,10 @@ from typing import Any, Never
 
 from django.utils import timezone
 
-from dashboard.painting import BLANK, Painting, difference
+from dashboard.painting import BLANK, Painting, written
 from dashboard.screens import Screen
 
-PAUSE = 0.25  # seconds between messages at least
+PAUSE = 0.4  # seconds between messages at least
 REST = 4.0  # times what the last painting took, where that is longer
 REFRESH = 2.0  # seconds between looks at the database at most
 HEARTBEAT = 5.0  # seconds between messages at most
@@ -35,7 +36,7 @@ class Upkeep:
         self,
         admit: Callable[[], Awaitable[Screen]],
         paint: Callable[[Screen, float], Awaitable[Painting]],
-        tell: Callable[[dict[str, Any]], Awaitable[None]],
+        tell: Callable[[str], Awaitable[None]],
         announced: Callable[[], bool] = lambda: True,
     ) -> None:
         self._admit, self._paint, self._tell = admit, paint, tell
@@ -84,18 +85,22 @@ class Upkeep:
         # Without news, what another socket saw half a refresh ago is good enough.
         painting = await self._paint(screen, max(self._news_at, began - REFRESH / 2))
         took = time.monotonic() - began
-        changes = difference(self._held, painting)
+        changes = written(self._held, painting)
         announced = self._announced()
         due = time.monotonic() - self._told_at > HEARTBEAT
         if changes or due or announced != self._told_announced:
-            await self._send(changes if announced else changes | {"unannounced": True})
+            await self._send(changes, announced=announced)
             self._held, self._told_announced = painting, announced
         return took
 
-    async def _send(self, changes: dict[str, Any]) -> None:
+    async def _send(self, changes: str, *, announced: bool) -> None:
         self._number += 1
         self._read.clear()
+        head: dict[str, Any] = {"n": self._number, "at": timezone.now().isoformat()}
+        if not announced:
+            head["unannounced"] = True
+        members = [json.dumps(head)[1:-1], *([changes] if changes else [])]
         async with asyncio.timeout(READ_WITHIN):
-            await self._tell({"n": self._number, "at": timezone.now().isoformat(), **changes})
+            await self._tell(f"{{{', '.join(members)}}}")
             await self._read.wait()
         self._told_at = time.monotonic()

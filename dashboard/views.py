@@ -31,6 +31,7 @@ from calls.records.transcript import NoTranscript, result_of
 from calls.records.waveform import peaks
 from dashboard import rights
 from dashboard.audited import audited, refused
+from dashboard.gallery import painting
 from dashboard.rights import Rights
 from dashboard.screens import CallScreen
 from dashboard.shared import Shared
@@ -66,13 +67,13 @@ def call(request: HttpRequest, call_id: str) -> HttpResponse:
     now, since = timezone.now(), time.monotonic()
     screen = CallScreen(call_id, Rights.of(request.user))
     try:
-        painting = screen.paint(now=now, since=since)
+        shown = painting(screen, now=now, since=since)
     except Call.DoesNotExist:
         raise _unknown(call_id) from None
     context = {
         "now": now,
         "socket": f"/ws/board?{urlencode({'call': call_id})}",
-        "painting": painting,
+        "painting": shown,
         "call_id": call_id,
     }
     return render(request, "dashboard/call.html", context)

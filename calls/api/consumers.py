@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db.models import Q
 from django.http.request import validate_host
@@ -17,7 +16,7 @@ from pydantic import ValidationError as Invalid
 from calls import events
 from calls.api.auth import find_key, secret_of
 from calls.api.schemas.incoming import ClientMessage
-from calls.api.socket import Socket
+from calls.api.socket import Socket, in_database
 from calls.models import Call
 from calls.models.access import Scope
 from calls.states import State
@@ -107,7 +106,7 @@ class DashboardConsumer(Socket):
             await self._tell({"type": "error", "detail": detail})
             return
         self.subscriptions.add(message)
-        await self._tell(await database_sync_to_async(snapshot)(message.selector))
+        await self._tell(await in_database(snapshot)(message.selector))
 
     async def _beat(self) -> None:
         while True:
@@ -133,7 +132,7 @@ async def refuse(scope: Any) -> int | None:
     """The code to close with: a key needs `read`, a session our own Origin and the right."""
     secret = secret_of(scope["headers"])
     if secret is not None:
-        key = await database_sync_to_async(find_key)(secret, now=timezone.now())
+        key = await in_database(find_key)(secret, now=timezone.now())
         if key is None:
             return UNKNOWN
         return None if key.allows(Scope.READ) else FORBIDDEN
@@ -142,7 +141,7 @@ async def refuse(scope: Any) -> int | None:
         return UNKNOWN
     if not _from_our_pages(scope["headers"]):
         return FORBIDDEN
-    allowed = await database_sync_to_async(user.has_perm)("calls.view_call")
+    allowed = await in_database(user.has_perm)("calls.view_call")
     return None if allowed else FORBIDDEN
 
 

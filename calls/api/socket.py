@@ -1,22 +1,31 @@
 """What our sockets have in common."""
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar, cast
 
-from asgiref.sync import ThreadSensitiveContext
 from channels.consumer import get_handler_name
+from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
+
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
+
+# Few enough that a hundred sockets opened at once leave the other requests their connections.
+THREADS = ThreadPoolExecutor(4, thread_name_prefix="sockets")
+
+
+def in_database(function: Callable[Given, Answer]) -> Callable[Given, Awaitable[Answer]]:
+    """The function in one of the threads in which all sockets of a process ask the database."""
+    threaded = database_sync_to_async(function, thread_sensitive=False, executor=THREADS)
+    return cast(Callable[Given, Awaitable[Answer]], threaded)
 
 
 class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
-        # Without a context of its own, all sockets of a process would share one database thread.
-        async with ThreadSensitiveContext():
-            return await super().__call__(scope, receive, send)
-
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Handles a message in the event loop.
 
         Channels would go to a thread before each to close old connections there; the database is
-        asked through `database_sync_to_async` alone, which does so itself.
+        asked through `in_database` alone, which does so itself.
         """
         await getattr(self, get_handler_name(message))(message)

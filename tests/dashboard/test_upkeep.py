@@ -1,6 +1,7 @@
 """How often a page is painted."""
 
 import asyncio
+import json
 from contextlib import suppress
 from typing import Any
 
@@ -25,8 +26,8 @@ async def paintings_in_a_second(*, each_takes: float) -> int:
         upkeep.changed(set())
         return Painting(parts={"tiles": str(painted)})
 
-    async def tell(message: dict[str, Any]) -> None:
-        upkeep.acknowledge(message["n"])
+    async def tell(message: str) -> None:
+        upkeep.acknowledge(json.loads(message)["n"])
 
     upkeep = Upkeep(admit, paint, tell)
     with suppress(TimeoutError):
@@ -54,9 +55,9 @@ async def told_while(*, announced: list[bool]) -> list[dict[str, Any]]:
         upkeep.look_again()
         return Painting(parts={"tiles": "the same"})
 
-    async def tell(message: dict[str, Any]) -> None:
-        heard.append(message)
-        upkeep.acknowledge(message["n"])
+    async def tell(message: str) -> None:
+        heard.append(json.loads(message))
+        upkeep.acknowledge(heard[-1]["n"])
 
     def is_announced() -> bool:
         return announced.pop(0) if len(announced) > 1 else announced[0]

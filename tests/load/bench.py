@@ -39,10 +39,10 @@ BULK = 100  # packets a bulk request
 BULK_CONNECTIONS = 4
 
 
-def packets(run: str, key: str) -> Iterator[bytes]:
+def packets(run: str, key: str, *, calls: int = CALLS) -> Iterator[bytes]:
     """Single packets that go round the calls, each in sequence."""
     for number in itertools.count():
-        sequence, call = divmod(number, CALLS)
+        sequence, call = divmod(number, calls)
         yield post(f"/v1/call/stream/{run}-{call}", _packet(sequence), key)
 
 
@@ -62,7 +62,10 @@ def _packet(sequence: int) -> bytes:
 
 @contextmanager
 def product(home: Path, *, worker: bool = False, **settings: str) -> Iterator[tuple[str, str]]:
-    """One web process on an engine of its own, with a worker on request; address and key."""
+    """One web process on an engine of its own, with a worker on request; address and key.
+
+    Somebody called `viewer`, who says `viewer`, may see everything.
+    """
     with serving(home) as urls:
         port = free_port()
         environment = _environment(home, urls) | settings | {"PORT": str(port)}
@@ -76,6 +79,8 @@ def product(home: Path, *, worker: bool = False, **settings: str) -> Iterator[tu
             "--scope=read",
             "--scope=manage",
         ]
+        viewer = ["createsuperuser", "--noinput", "--username=viewer", "--email=viewer@localhost"]
+        subprocess.run([*manage, *viewer, "-v0"], env=environment, cwd=ROOT, check=True)
         made = subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, check=True)
         with ExitStack() as stack:
             if worker:
@@ -103,6 +108,7 @@ def _environment(home: Path, urls: Urls) -> dict[str, str]:
         "REDIS_URL": urls.redis,
         "SECRET_KEY": "for the benchmark alone",
         "CALL_IDLE_TIMEOUT": "3600",
+        "DJANGO_SUPERUSER_PASSWORD": "viewer",
     }
 
 
@@ -186,20 +192,22 @@ async def _steady(
     url: str, key: str, *, rate: float, seconds: float, sockets: int
 ) -> tuple[Figures, int]:
     run = f"s{time.time_ns()}"
-    with _listeners(url, key, sockets) as listeners:
+    with listening(url, sockets, LISTENER_KEY=key) as listeners:
         ending = asyncio.create_task(_end_calls(url, key, run))
         figures = await open_loop(url, packets(run, key), rate=rate, seconds=seconds)
         ending.cancel()
         await asyncio.gather(ending, return_exceptions=True)
         heard, _ = listeners.communicate(timeout=20)
-    return figures, int(heard)
+    return figures, json.loads(heard)["messages"]
 
 
 @contextmanager
-def _listeners(url: str, key: str, sockets: int) -> Iterator[subprocess.Popen[bytes]]:
-    words = [sys.executable, "-m", "tests.load.listeners", url, str(sockets)]
-    environment = os.environ | {"LISTENER_KEY": key}
-    process = leash.spawn(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE)
+def listening(
+    url: str, sockets: int, *words: str, **environment: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """`tests.load.listeners`, once all its sockets have their snapshot."""
+    command = [sys.executable, "-m", "tests.load.listeners", url, str(sockets), *words]
+    process = leash.spawn(command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE)
     assert process.stdout
     try:
         process.stdout.readline()

@@ -102,9 +102,15 @@ async def closed_loop(
 
 
 async def open_loop(
-    url: str, requests: Iterator[bytes], *, rate: float, seconds: float, connections: int = 32
+    url: str,
+    requests: Iterator[bytes],
+    *,
+    rate: float,
+    seconds: float,
+    connections: int = 32,
+    answered: Callable[[bytes], None] = lambda body: None,
 ) -> Figures:
-    """Requests at fixed times, whatever becomes of those before.
+    """Requests at fixed times, whatever becomes of those before; `answered` gets each answer.
 
     Latency counts from the time at which a request was due, so that a server that stalls is not
     spared the requests which would have come meanwhile.
@@ -116,9 +122,10 @@ async def open_loop(
 
     async def send(due: float, request: bytes) -> None:
         connection = await free.get()
-        status, _ = await connection.ask(request)
-        free.put_nowait(connection if status else await connect(url))
+        status, body = await connection.ask(request)
         figures.note(status, time.perf_counter() - due)
+        answered(body)
+        free.put_nowait(connection if status else await connect(url))
 
     await _at_times(lambda due: send(due, next(requests)), rate=rate, seconds=seconds)
     return figures
