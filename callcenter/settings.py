@@ -137,7 +137,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
 
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "callcenter.channel_layer.ChannelLayer",
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         "CONFIG": {"hosts": [REDIS], "prefix": "callcenter"},
     }
 }

@@ -11,16 +11,14 @@ import json
 import logging
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import DatabaseError, InterfaceError
 from django.http import QueryDict
-from redis import RedisError
 
-from calls import events
 from calls.api.auth import secret_of
 from calls.api.consumers import FORBIDDEN, UNKNOWN, refuse
+from calls.api.news import Changes, news
 from calls.api.socket import Socket, in_database
 from calls.models import Call
 from dashboard import screens
@@ -57,20 +55,19 @@ class BoardConsumer(Socket):
         if refusal:
             await self.close(code=refusal)
             return
-        # The group first, then the page: a change between the two is told.
-        await self.channel_layer.group_add(events.GROUP, self.channel_name)
         self.upkeep = Upkeep(
             in_database(self._admit), painting_for_socket, self._tell, lambda: watch.up
         )
+        # The news first, then the page: a change between the two is told.
+        await news().join(self._changed)
         self.running = asyncio.create_task(self._run(self.upkeep))
 
     async def disconnect(self, code: int) -> None:
+        await news().leave(self._changed)
         if self.running:
             self.running.cancel()
             with suppress(asyncio.CancelledError):
                 await self.running
-            with suppress(RedisError):
-                await self.channel_layer.group_discard(events.GROUP, self.channel_name)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         with suppress(ValueError, TypeError, KeyError):
@@ -78,9 +75,9 @@ class BoardConsumer(Socket):
             if self.upkeep:
                 self.upkeep.acknowledge(number)
 
-    async def calls_changed(self, event: dict[str, Any]) -> None:
+    def _changed(self, changes: Changes) -> None:
         if self.upkeep:
-            self.upkeep.changed({change["call_id"] for change in event["calls"]})
+            self.upkeep.changed({change["call_id"] for change in changes})
 
     async def _run(self, upkeep: Upkeep) -> None:
         wake = partial(_wake, asyncio.get_running_loop(), upkeep)

@@ -31,12 +31,10 @@ ONLY_HERE = {
     "django_q": {"calls.dispatch"},
     "channels": {
         "calls.events",
-        "calls.api.consumers",
+        "calls.api.news",
         "calls.api.socket",
         "callcenter.sockets",
         "callcenter.asgi",
-        "dashboard.consumers",
-        "dashboard.routing",
     },
 }
 

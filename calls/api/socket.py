@@ -22,6 +22,8 @@ def in_database(function: Callable[Given, Answer]) -> Callable[Given, Awaitable[
 
 
 class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]
+    channel_layer_alias = None  # what changes is heard through `news`
+
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Handles a message in the event loop.
 

@@ -172,7 +172,7 @@ def test_while_the_database_is_away_packets_are_put_off_and_none_is_lost(
 ) -> None:
     postgres = Postgres(tmp_path)
     ways = {"stopped": (postgres.stop, postgres.start), "frozen": (postgres.freeze, postgres.thaw)}
-    with product(tmp_path) as (url, key):
+    with product(tmp_path) as (url, key, _):
         try:
             heard = asyncio.run(load_while(url, key, *ways[way]))
             with psycopg.connect(database_url(tmp_path)) as connection:

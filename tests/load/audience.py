@@ -163,7 +163,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--deaf", type=int, default=10)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as home, product(Path(home)) as (url, key):
+    with tempfile.TemporaryDirectory() as home, product(Path(home)) as (url, key, _):
         load = Load(url, key, options.calls, options.rate, options.seconds)
         viewers = {
             "programs": {"LISTENER_KEY": key},

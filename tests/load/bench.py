@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 
@@ -60,9 +61,15 @@ def _packet(sequence: int) -> bytes:
     return json.dumps(body).encode()
 
 
+class Product(NamedTuple):
+    url: str
+    key: str
+    environment: dict[str, str]
+
+
 @contextmanager
-def product(home: Path, *, worker: bool = False, **settings: str) -> Iterator[tuple[str, str]]:
-    """One web process on an engine of its own, with a worker on request; address and key.
+def product(home: Path, *, worker: bool = False, **settings: str) -> Iterator["Product"]:
+    """One web process on an engine of its own, with a worker on request.
 
     Somebody called `viewer`, who says `viewer`, may see everything.
     """
@@ -87,7 +94,7 @@ def product(home: Path, *, worker: bool = False, **settings: str) -> Iterator[tu
                 stack.enter_context(_spawned([*manage, "worker"], environment))
             web = [sys.executable, "-m", "callcenter.web"]
             url = stack.enter_context(_running(web, environment, port))
-            yield url, made.stdout.decode().strip()
+            yield Product(url, made.stdout.decode().strip(), environment)
 
 
 @contextmanager
@@ -142,7 +149,7 @@ def compare(*, connections: int, seconds: float, rounds: int) -> None:
     with ExitStack() as stack:
         homes = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2)]
         other = stack.enter_context(peer(homes[0]))
-        ours, key = stack.enter_context(product(homes[1]))
+        ours, key, _ = stack.enter_context(product(homes[1]))
         for _ in range(rounds):
             run = f"r{time.time_ns()}"
             load = {"connections": connections, "seconds": seconds}
@@ -175,7 +182,7 @@ def steady(*, rate: float, seconds: float, sockets: int, rounds: int) -> None:
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         service = stack.enter_context(ai_service(failure=0.25, latency=1.0))
-        url, key = stack.enter_context(product(home, worker=True, AI_BASE_URL=service.url))
+        url, key, _ = stack.enter_context(product(home, worker=True, AI_BASE_URL=service.url))
         for _ in range(rounds):
             load = _steady(url, key, rate=rate, seconds=seconds, sockets=sockets)
             figures, heard = asyncio.run(load)
