@@ -1,19 +1,34 @@
 """Django behind ASGI, a request in one thread."""
 
+import asyncio
+from weakref import WeakKeyDictionary
+
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.http import HttpResponseBase
+
+AT_ONCE = 12  # requests; the database has connections for them, the sockets and the writer
 
 
 class OneThread(ASGIHandler):
     """Takes a request to a thread once, with all that it passes through.
 
-    Django's own chain under ASGI goes to a thread and back for every middleware.
+    Django's own chain under ASGI goes to a thread and back for every middleware. Of a rush only
+    `AT_ONCE` requests ask for a connection; the others wait for their turn here, where waiting is
+    cheap and has no end after a second.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
+            WeakKeyDictionary()
+        )
 
     def load_middleware(self, is_async: bool = False) -> None:
         super().load_middleware(is_async=False)
 
     async def get_response_async(self, request: ASGIRequest) -> HttpResponseBase:  # type: ignore[override]
-        response: HttpResponseBase = await sync_to_async(self.get_response)(request)
+        turns = self._turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(AT_ONCE))
+        async with turns:
+            response: HttpResponseBase = await sync_to_async(self.get_response)(request)
         return response
