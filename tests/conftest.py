@@ -10,6 +10,14 @@ from calls import events
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of whole processes and of browsers never run beside each other."""
+    for item in items:
+        if any(item.iter_markers("processes")) or any(item.iter_markers("browser")):
+            item.add_marker(pytest.mark.xdist_group("processes"))
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_teardown() -> None:
     """The tables are emptied after a test; who still reads them would be in the way."""
     events.settle()
