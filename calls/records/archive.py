@@ -9,6 +9,7 @@ from calls.models.recording import Kind
 from calls.moves import move
 from calls.records import files
 from calls.records.files import Draft, FilesLost
+from calls.records.packet_audio import PacketsGone
 from calls.states import Outcome, State, may_move
 
 TRIES = 3
@@ -35,7 +36,10 @@ def archive(
     for _ in range(TRIES):
         call = Call.objects.get(call_id=call_id)
         check(call)
-        draft = files.write(call, now=now)
+        try:
+            draft = files.write(call, now=now)
+        except PacketsGone:
+            continue
         try:
             archived = _put_away(call.pk, draft, now=now, actor=actor, reason=reason)
         except BaseException as error:

@@ -5,6 +5,7 @@ archives the call. Whoever dies in between leaves a stray, which is removed once
 """
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,13 +14,12 @@ from typing import BinaryIO
 
 from django.db import transaction
 
-from calls.ai.audio import Piece, assemble_tracks
 from calls.models import Call, Recording, StrayFile
 from calls.models.recording import Kind
 from calls.records import storage
 from calls.records.packets_file import PacketsWriter, pages
+from calls.records.recording import tracks_of
 from calls.records.storage import StorageFailed
-from calls.states import Track
 
 IN_MEMORY = 4 * 1024 * 1024  # bytes of a file before it goes to the disk
 WRITTEN_WITHIN = timedelta(hours=1)
@@ -43,20 +43,23 @@ class Draft:
 
 
 def write(call: Call, *, now: datetime) -> Draft:
-    """Writes and verifies all files of a call. Raises `StorageFailed`; outside any transaction."""
+    """Writes and verifies all files of a call, a stretch at a time; outside any transaction.
+
+    Raises `StorageFailed`, and `PacketsGone` where others archive or delete the call meanwhile.
+    """
     draft = Draft()
     try:
         with _spool() as packets:
-            tracks = _read(call, packets)
-            draft.packets = sum(len(pieces) for pieces in tracks.values())
+            came = _write_packets(call, packets)
+            draft.packets = came.total()
             _keep(draft, Kind.PACKETS, packets, call, packets=draft.packets, now=now)
-        audio = assemble_tracks(tracks, encoding=call.encoding, rate=call.sample_rate)
-        for track, sound in audio.items():
+        for track, recording in tracks_of(call).items():
             with _spool() as wav:
-                wav.write(sound.wav())
-                recording = _keep(draft, Kind.AUDIO, wav, call, packets=len(tracks[track]), now=now)
-            recording.track, recording.seconds = track, sound.seconds
-            recording.sample_rate = sound.rate
+                for stretch in recording.stretches(0, recording.size):
+                    wav.write(recording.read(*stretch))
+                kept = _keep(draft, Kind.AUDIO, wav, call, packets=came[track], now=now)
+            kept.track, kept.seconds = track, recording.seconds
+            kept.sample_rate = call.sample_rate
     except BaseException:
         abandon(draft, now=now)
         raise
@@ -69,7 +72,7 @@ def packets_checksum(call: Call) -> str:
     if kept:
         return kept.sha256
     with _spool() as packets:
-        _read(call, packets)
+        _write_packets(call, packets)
         return storage.measure_file(packets).sha256
 
 
@@ -114,16 +117,15 @@ def _remove(names: Iterable[str]) -> None:
         StrayFile.objects.filter(name=name).delete()
 
 
-def _read(call: Call, packets: BinaryIO) -> dict[str, list[Piece]]:
-    """Writes the packets down, and takes from them what the audio needs."""
-    tracks: dict[str, list[Piece]] = {track: [] for track in Track.values}
-    writer = PacketsWriter(packets)
+def _write_packets(call: Call, target: BinaryIO) -> Counter[str]:
+    """Writes the packets down; how many there are of each track."""
+    came: Counter[str] = Counter()
+    writer = PacketsWriter(target)
     for page in pages(call):
         writer.add(page)
-        for _, track, timestamp, _, _, data in page:
-            tracks[track].append(Piece(data, timestamp))
+        came.update(track for _, track, *_ in page)
     writer.close()
-    return tracks
+    return came
 
 
 def _keep(

@@ -2,7 +2,7 @@
 
 from array import array
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -58,6 +58,11 @@ class PacketAudio:
     def tag(self) -> str:
         packets = "-".join(str(len(lane.sequences)) for lane in self.lanes)
         return f"{self.call}-{packets}-{self.length}-{self.rate}"
+
+    @property
+    def apart(self) -> dict[str, "PacketAudio"]:
+        """Each track for itself, on the same time line."""
+        return {lane.track: replace(self, lanes=(lane,)) for lane in self.lanes}
 
     def samples(self, first: int, last: int) -> Samples:
         """One row a sample, one column a track. Raises `PacketsGone`."""

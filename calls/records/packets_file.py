@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from calls.models import Call, Packet
 
-PAGE = 2000  # packets read at once
+PAGE = 500  # packets read at once
 FIELDS = ("sequence", "track", "timestamp", "received_at", "late", "data")
 
 Row = tuple[Any, ...]
@@ -38,8 +38,9 @@ class PacketsWriter:
         self._file = gzip.GzipFile(filename="", mode="wb", fileobj=target, mtime=0, compresslevel=6)
 
     def add(self, page: list[Row]) -> None:
-        lines = (json.dumps(_plain(row), ensure_ascii=False) + "\n" for row in page)
-        self._file.write("".join(lines).encode())
+        for row in page:
+            line = json.dumps(_plain(row), ensure_ascii=False) + "\n"
+            self._file.write(line.encode())
 
     def close(self) -> None:
         self._file.close()

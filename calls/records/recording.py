@@ -87,6 +87,11 @@ def recording_of(call: Call) -> Recording:
     return Recording(sound)
 
 
+def tracks_of(call: Call) -> dict[str, Recording]:
+    """Each track of a call whose packets are still there as a file of its own."""
+    return {track: Recording(sound) for track, sound in packet_audio(call).apart.items()}
+
+
 def may_be_heard(call: Call) -> bool:
     """Whether there is a recording to offer, as far as that is known without looking for it."""
     return bool(call.ended_at and call.packet_count and call.ai_outcome != Outcome.NO_AUDIO)

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import tracemalloc
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -305,6 +306,23 @@ def test_over_http_a_held_call_is_refused_with_why() -> None:
     holding.hold(call.call_id, now=NOW)
     answer = Client().post(f"/v1/call/{call.call_id}/archive", headers=key)
     assert (answer.status_code, "it is held" in answer.json()["detail"]) == (409, True)
+
+
+def test_a_long_call_never_lies_in_memory_as_a_whole() -> None:
+    call = call_in_progress()
+    second = base64.b64encode(bytes(8000)).decode()
+    for minute in range(20):
+        sequences = range(60 * minute, 60 * minute + 60)
+        arrivals = [arrival(call.call_id, n, data=second, timestamp=1e9 + n) for n in sequences]
+        store(arrivals, now=NOW)
+    hang_up(call, now=NOW)
+    call = finished(call)
+    tracemalloc.start()
+    put_away(call)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert call.recordings.audio().get().bytes > 19_000_000
+    assert most < 16_000_000
 
 
 def test_the_recording_of_a_call_is_the_same_once_it_is_archived() -> None:
