@@ -44,6 +44,11 @@ async def test_a_page_that_is_dear_to_paint_is_painted_less_often() -> None:
     assert await paintings_in_a_second(each_takes=0.15) <= 2
 
 
+async def test_of_many_pages_each_is_painted_less_often() -> None:
+    pages = [paintings_in_a_second(each_takes=0.0) for _ in range(150)]
+    assert max(await asyncio.gather(*pages)) <= 2
+
+
 async def told_while(*, announced: list[bool]) -> list[dict[str, Any]]:
     """What a browser hears of a page that stays as it is; one look for each that is announced."""
     heard: list[dict[str, Any]] = []
