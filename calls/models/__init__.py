@@ -7,6 +7,7 @@ from calls.models.bookmark import Bookmark
 from calls.models.call import Call, Move
 from calls.models.heartbeat import Heartbeat
 from calls.models.job import Attempt, Job
+from calls.models.lease import Lease
 from calls.models.packet import Packet
 from calls.models.recording import Deletion, Recording, StrayFile
 from calls.models.result import Result, Utterance
@@ -24,6 +25,7 @@ __all__ = [
     "Deletion",
     "Heartbeat",
     "Job",
+    "Lease",
     "Move",
     "Packet",
     "Phrase",

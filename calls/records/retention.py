@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 
-from calls.models import Call, StrayFile
+from calls.models import Call, Lease, StrayFile
 from calls.models.audit import Verb
 from calls.models.call import CallQuerySet
 from calls.records import archive, audit, deletion, files
@@ -21,7 +20,7 @@ from calls.records.storage import StorageFailed
 log = logging.getLogger(__name__)
 
 ACTOR = "system"
-LOCK = 1_667_393_900  # of this work, among PostgreSQL's advisory locks
+WORK = "retention"
 LONGEST = 20.0  # seconds a turn
 REST = 1.0  # times what a call took: live calls come first
 AT_ONCE = 500  # calls looked at in a turn
@@ -40,13 +39,13 @@ def is_due(*, now: datetime) -> bool:
 
 def run(*, now: datetime, longest: float = LONGEST, rest: float = REST) -> int:
     """A turn of bounded length, one at a time in the whole system; how many calls it dealt with."""
-    with _alone() as alone:
-        if not alone:
+    with _alone() as still_alone:
+        if still_alone is None:
             return 0
         try:
             files.remove_strays(now=now)
             archive.finish_dropping()
-            return _work(now=now, longest=longest, rest=rest)
+            return _work(still_alone, now=now, longest=longest, rest=rest)
         except StorageFailed as error:
             log.warning("calls are archived and deleted later: %s", error)
             return 0
@@ -60,13 +59,13 @@ def _schedules(*, now: datetime) -> Iterator[tuple[CallQuerySet, Act]]:
         yield Call.objects.to_archive(ended_before=now - settings.ARCHIVE_AFTER), _archive
 
 
-def _work(*, now: datetime, longest: float, rest: float) -> int:
+def _work(still_alone: Callable[[], bool], *, now: datetime, longest: float, rest: float) -> int:
     until, done = time.monotonic() + longest, 0
     for calls, act in _schedules(now=now):
         due = calls.order_by("ended_at", "pk").values_list("call_id", flat=True)[:AT_ONCE]
         for call_id in list(due):
             began = time.monotonic()
-            if began > until:
+            if began > until or not still_alone():
                 return done
             done += _try(act, call_id)
             time.sleep(rest * (time.monotonic() - began))
@@ -94,14 +93,16 @@ def _delete(call_id: str) -> None:
 
 
 @contextmanager
-def _alone() -> Iterator[bool]:
-    """Whether nobody else is at it; who dies gives the lock back with his connection."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
-        [alone] = cursor.fetchone()
+def _alone() -> Iterator[Callable[[], bool] | None]:
+    """None while somebody else is at it; else what says whether that is still so, and keeps it so.
+
+    Two at once would do no harm, only the same work twice.
+    """
+    token = Lease.take(WORK, now=timezone.now())
+    if token is None:
+        yield None
+        return
     try:
-        yield alone
+        yield lambda: Lease.renew(token, now=timezone.now())
     finally:
-        if alone:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
+        Lease.give_back(token)

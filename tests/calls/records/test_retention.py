@@ -4,15 +4,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from django.db import connection
+from django.utils import timezone
 from django_q.models import OrmQ
 
 from calls import tasks
 from calls.ingest import metadata
 from calls.ingest.store import store
-from calls.models import Call, Deletion, Job, Move, Packet, Recording, Result, StrayFile
+from calls.models import Call, Deletion, Job, Lease, Move, Packet, Recording, Result, StrayFile
 from calls.records import archive as archiving
 from calls.records import deletion, files, holding, retention
 from calls.records.archive import archive
@@ -172,12 +171,38 @@ def test_a_turn_ends_in_time() -> None:
 
 def test_one_turn_at_a_time_does_something() -> None:
     transcribed_call()
-    with psycopg.connect(**connection.get_connection_params(), autocommit=True) as other:
-        other.execute("SELECT pg_advisory_lock(%s)", [retention.LOCK])
-        assert run() == 0
-        other.execute("SELECT pg_advisory_unlock(%s)", [retention.LOCK])
+    other = Lease.take(retention.WORK, now=timezone.now())
+    assert other
+    assert run() == 0
+    Lease.give_back(other)
     assert run() == 1
     assert run() == 0
+
+
+def test_who_died_over_a_turn_holds_up_the_next_for_two_minutes_at_most() -> None:
+    transcribed_call()
+    died = timezone.now() - timedelta(seconds=110)
+    assert Lease.take(retention.WORK, now=died)
+    assert run() == 0
+    Lease.objects.update(until=died)
+    assert run() == 1
+
+
+def test_a_turn_that_lost_its_lease_leaves_the_rest_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for _ in range(3):
+        transcribed_call()
+    write = files.write
+
+    def too_slow(call: Call, **options: Any) -> files.Draft:
+        Lease.objects.update(until=timezone.now())
+        assert Lease.take(retention.WORK, now=timezone.now())
+        return write(call, **options)
+
+    monkeypatch.setattr(files, "write", too_slow)
+    assert run() == 1
+    assert Lease.objects.exists()
 
 
 def test_the_sweep_wakes_a_turn_when_one_is_due() -> None:
