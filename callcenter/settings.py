@@ -40,6 +40,8 @@ DATABASE_URL = read("DATABASE_URL", "", address("postgres", "postgresql"))
 REDIS_URL = read("REDIS_URL", "", address("redis", "rediss", "unix"))
 DATABASES = {"default": postgres(DATABASE_URL or embedded.database_url(DATA_DIR))}
 REDIS = REDIS_URL or embedded.redis_url(DATA_DIR)
+# Nothing outlives its transaction in a session, so that PgBouncer may lend one to many.
+DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
 # Workers and commands keep their connections; the pool of the web processes keeps theirs.
 DATABASES["default"]["CONN_MAX_AGE"] = None
 if os.environ.get("CALLCENTER_ROLE") == "web":

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 from calls.ai import attempts
 from calls.ai.attempts import Progress
@@ -64,8 +65,7 @@ def _pieces(calls: Sequence[Call]) -> Iterator[tuple[int, dict[str, list[Piece]]
     found: dict[int, dict[str, list[Piece]]] = {
         call.pk: {track: [] for track in Track.values} for call in calls
     }
-    rows = Packet.objects.filter(call__in=calls).order_by("call", "sequence")
-    values = rows.values_list("call_id", "track", "data", "timestamp")
-    for call, track, data, timestamp in values.iterator():
+    pages = Packet.objects.filter(call__in=calls).pages("track", "data", "timestamp")
+    for call, _, track, data, timestamp in chain.from_iterable(pages):
         found[call][track].append(Piece(data, timestamp))
     yield from found.items()

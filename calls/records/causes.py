@@ -62,7 +62,7 @@ def negative_turns(calls: Sequence[Call]) -> Iterator[Alert]:
     sure = said.exclude(confidence__lt=LOW_CONFIDENCE)
     strong = sure.filter(score__lte=STRONGLY_NEGATIVE).order_by("result", "score", "start")
     by_pk = {call.pk: call for call in calls}
-    for pk, utterances in groupby(strong.iterator(), lambda one: one.result_id):
+    for pk, utterances in groupby(strong, lambda one: one.result_id):
         for one in [*utterances][:WORST]:
             words = f"“{one.text[:QUOTED]}”"
             cause = f"{pk}:{one.track}:{one.start:.0f}"
@@ -76,7 +76,7 @@ def phrases_said(calls: Sequence[Call]) -> Iterator[Alert]:
         return
     by_pk = {call.pk: call for call in calls}
     said = Utterance.objects.filter(result__in=list(by_pk)).order_by("result", "start", "pk")
-    for pk, group in groupby(said.iterator(), lambda one: one.result_id):
+    for pk, group in groupby(said, lambda one: one.result_id):
         utterances = list(group)
         for hit in phrases.find(wanted, [one.text for one in utterances]):
             first = utterances[hit.first]

@@ -4,6 +4,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 
@@ -80,7 +81,8 @@ class PacketAudio:
         rows = Packet.objects.filter(
             call=self.call, track=lane.track, sequence__range=(sequences[0], sequences[-1])
         )
-        for sequence, data in rows.values_list("sequence", "data").iterator(PACKETS_AT_ONCE):
+        pages = rows.pages("data", size=PACKETS_AT_ONCE)
+        for _, sequence, data in chain.from_iterable(pages):
             # Others came since: they belong to a later version of the recording.
             if sequence in places:
                 _copy(decode(data, encoding=self.encoding), sound, places.pop(sequence) - first)
@@ -108,9 +110,10 @@ Measured = tuple["array[int]", "array[int]", "array[float]"]
 def _measure(call: int, encoding: str) -> dict[str, Measured]:
     """Sequence, number of samples and timestamp of each packet that can be decoded, by track."""
     found: dict[str, Measured] = {}
-    rows = Packet.objects.filter(call=call).order_by("sequence")
-    columns = rows.values_list("sequence", "track", "timestamp", "data")
-    for sequence, track, timestamp, data in columns.iterator(PACKETS_AT_ONCE):
+    pages = Packet.objects.filter(call=call).pages(
+        "track", "timestamp", "data", size=PACKETS_AT_ONCE
+    )
+    for _, sequence, track, timestamp, data in chain.from_iterable(pages):
         samples = decode(data, encoding=encoding)
         if samples is not None:
             empty = array("i"), array("i"), array("d")

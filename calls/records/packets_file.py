@@ -20,15 +20,8 @@ Row = tuple[Any, ...]
 
 def pages(call: Call) -> Iterator[list[Row]]:
     """The packets of a call in sequence order, as tuples of `FIELDS`."""
-    last = -1
-    while True:
-        rows = Packet.objects.filter(call=call, sequence__gt=last).order_by("sequence")
-        page = list(rows.values_list(*FIELDS)[:PAGE])
-        if page:
-            yield page
-        if len(page) < PAGE:
-            return
-        last = page[-1][0]
+    for page in Packet.objects.filter(call=call).pages(*FIELDS[1:], size=PAGE):
+        yield [row[1:] for row in page]
 
 
 class PacketsWriter:
