@@ -1,13 +1,16 @@
 """Real processes of the system on the database of the test under way."""
 
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
+import pytest
 from django.conf import settings
 from django.db import connection
 
@@ -23,6 +26,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def needed(program: str) -> str:
+    """Where a program of the system is; skips aloud where it is not."""
+    # Debian puts servers where users do not look.
+    found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin")
+    if found:
+        return found
+    absent = f"no {program} was found: install it to test what runs behind it"
+    pytest.fail(absent) if os.environ.get("CI") == "true" else pytest.skip(absent)
 
 
 @contextmanager
@@ -42,7 +55,7 @@ def web(*, urls: Urls, home: Path, **environment: str) -> Iterator[str]:
     port = free_port()
     with running(WEB, urls=urls, home=home, PORT=str(port), **environment) as process:
         url = f"http://127.0.0.1:{port}"
-        until(lambda: _answers(f"{url}/health"), 30, f"an answer\n{process.said()}")
+        until(lambda: answers(f"{url}/health"), 30, f"an answer\n{process.said()}")
         yield url
 
 
@@ -52,7 +65,7 @@ class Running:
     ) -> None:
         name = str(connection.settings_dict["NAME"])
         surroundings = {
-            "DATABASE_URL": urls.database.replace("/callcenter?", f"/{name}?"),
+            "DATABASE_URL": urlsplit(urls.database)._replace(path=f"/{name}").geturl(),
             "REDIS_URL": urls.redis,
             "SECRET_KEY": settings.SECRET_KEY,
             "TMPDIR": str(home),
@@ -71,7 +84,7 @@ class Running:
         return self.log.read_text(errors="replace")
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
     try:
         return httpx.get(url, timeout=2, trust_env=False).status_code == 200
     except httpx.HTTPError:

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from psycopg import Cursor
 
 from calls import events
+from calls.ingest import preparing
 from calls.models import Call
 from calls.models.call import count_missing
 from calls.states import State
@@ -225,6 +226,7 @@ def _execute(statement: str, values: Sequence[Any]) -> Cursor[Any]:
     """
     connection.ensure_connection()
     with connection.wrap_database_errors:
+        preparing.allow(connection.connection)
         cursor = Cursor(connection.connection)
         cursor.execute(statement, values, prepare=True)
     return cursor

@@ -74,13 +74,17 @@ def test_every_acknowledged_packet_is_stored_once_and_byte_for_byte(
     with web(urls=engines, home=tmp_path, WEB_PROCESSES="2") as url:
         asyncio.run(send_all(url, requests, statuses))
     assert statuses == {202: len(sent)}
+    check_stored(sent)
+    assert "deadlock detected" not in log_path(Path(os.environ["DATA_DIR"]), "postgres").read_text()
+
+
+def check_stored(sent: list[tuple[str, int, str]]) -> None:
     stored = Packet.objects.values_list("call__call_id", "sequence", "data")
     assert sorted(stored) == sorted(set(sent))
     for call in Call.objects.all():
         counted = call.packets.count()
         assert (call.packet_count, call.last_sequence, call.missing) == (counted, counted - 1, 0)
     assert sum(Call.objects.values_list("duplicates", flat=True)) == len(sent) - PACKETS
-    assert "deadlock detected" not in log_path(Path(os.environ["DATA_DIR"]), "postgres").read_text()
 
 
 class Postgres:
