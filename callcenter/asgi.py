@@ -17,10 +17,12 @@ django.setup(set_prefix=False)
 from callcenter import sockets  # noqa: E402
 from callcenter.handler import OneThread  # noqa: E402
 from callcenter.lane import IngestLane  # noqa: E402
+from callcenter.lifespan import lifespan  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
         "http": BodyLimit(IngestLane(OneThread())),
+        "lifespan": lifespan,
         "websocket": AuthMiddlewareStack(URLRouter(sockets.routes)),
     }
 )

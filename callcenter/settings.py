@@ -32,6 +32,8 @@ DATA_DIR = read("DATA_DIR", str(BASE_DIR / "var"), lambda raw: Path(raw).expandu
 HOST = read("HOST", "127.0.0.1", str)
 PORT = read("PORT", "8000", whole(1, 65535))
 WEB_PROCESSES = read("WEB_PROCESSES", "1", whole(1, 64))
+# Seconds that a web process which is asked to stop waits for what is under way.
+DRAIN_TIMEOUT = read("DRAIN_TIMEOUT", "10", whole(1, 86_400))
 SPEECH_PORT = read("SPEECH_PORT", "8001", whole(1, 65535))
 
 # Database and Redis: the given ones, else the embedded ones below DATA_DIR -------------------

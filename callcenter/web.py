@@ -2,11 +2,15 @@
 
 import asyncio
 import os
+import sys
 from typing import Any, cast
 
 import uvicorn
 from django.conf import settings
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+
+from callcenter.draining import PoliteHttp, PoliteSocket
 
 
 class OneWrite:
@@ -38,15 +42,25 @@ class OneWrite:
         return getattr(self._transport, name)
 
 
-class Protocol(HttpToolsProtocol):
+class Protocol(PoliteHttp):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast(asyncio.Transport, OneWrite(transport)))
+
+
+class Processes(Multiprocess):
+    """SIGHUP replaces them one by one, each by one that is ready; their port stays open."""
+
+    def terminate_all(self) -> None:
+        # As long as one process has it open, the port takes connections that nobody will answer.
+        for socket in self.sockets:
+            socket.close()
+        super().terminate_all()
 
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "callcenter.settings")
     os.environ["CALLCENTER_ROLE"] = "web"
-    uvicorn.run(
+    config = uvicorn.Config(
         "callcenter.asgi:application",
         host=settings.HOST,
         port=settings.PORT,
@@ -56,16 +70,27 @@ def main() -> None:
         log_config=None,
         log_level="warning",
         http=Protocol,
+        ws=PoliteSocket,
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=30,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=settings.DRAIN_TIMEOUT,
+        # On a busy machine a process takes its time to get ready.
+        timeout_worker_healthcheck=30,
         ws_max_size=65536,
         ws_ping_interval=20,
         ws_ping_timeout=20,
         # The same news goes to many sockets: compressing it for each would hold up the packets.
         ws_per_message_deflate=False,
     )
+    if config.workers > 1:
+        Processes(config, [config.bind_socket()]).run()
+        return
+    config.load_app()
+    server = uvicorn.Server(config)
+    server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
 
 
 if __name__ == "__main__":
