@@ -177,3 +177,25 @@ def test_sockets_are_told_to_come_back_one_after_the_other(engines: Urls, tmp_pa
     moments = sorted(moment for moment, _ in closed)
     assert moments[-1] - moments[0] > 1
     assert moments[-1] < 5
+
+
+def test_a_port_that_is_being_left_takes_nothing_more(engines: Urls, tmp_path: Path) -> None:
+    web = Web(engines, tmp_path, WEB_PROCESSES="2")
+    web.wait()
+    with httpx.Client(base_url=web.url, trust_env=False) as kept:
+        kept.get("/health")
+        web.running.process.terminate()
+        until(lambda: refuses(web.url), 2)
+        assert web.running.process.poll() is None
+        assert kept.get("/health").headers["connection"] == "close"
+    web.stop()
+
+
+def refuses(url: str) -> bool:
+    try:
+        httpx.get(f"{url}/health", timeout=0.5, trust_env=False)
+    except httpx.ConnectError:
+        return True
+    except httpx.HTTPError:
+        pass
+    return False
