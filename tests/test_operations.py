@@ -2,19 +2,17 @@
 
 import base64
 import hashlib
+import json
 import os
 import random
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
-from django.conf import settings
 
-from callcenter.embedded import database_url
+from callcenter.embedded import database_url, first_run_path, secret_key
 from callcenter.embedded.engines import serving
 from tests.ai_service import ai_service
 from tests.documents import blocks, run_shell
@@ -84,13 +82,6 @@ def files(home: Path) -> dict[str, bytes]:
     return kept | {name: (home / name).read_bytes() for name in ("first-run.json", "secret-key")}
 
 
-def manage(home: Path, *words: str) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-    command = [sys.executable, "-W", "ignore", "manage.py", *words]
-    own = {"DATA_DIR": str(home)}
-    subprocess.run(command, cwd=settings.BASE_DIR, env=environment | own, check=True)
-
-
 def test_what_was_backed_up_destroyed_and_restored_is_there_byte_for_byte(tmp_path: Path) -> None:
     home = tmp_path / "data"
     environment = {
@@ -100,10 +91,11 @@ def test_what_was_backed_up_destroyed_and_restored_is_there_byte_for_byte(tmp_pa
     }
     with (
         ai_service() as service,
-        product(home, worker=True, AI_BASE_URL=service.url) as (url, key),
+        product(home, worker=True, AI_BASE_URL=service.url) as (url, key, _),
         httpx.Client(base_url=url, headers={"X-API-Key": key}, trust_env=False) as client,
     ):
-        manage(home, "prepare")
+        secret_key(home)
+        first_run_path(home).write_text(json.dumps({"api_key": key}))
         talk(client)
         before = heard(client)
         rows_before, files_before = rows(home), files(home)

@@ -91,7 +91,7 @@ def test_the_packets_are_partitioned_under_load_and_none_is_lost(tmp_path: Path)
 
     with (
         ai_service() as service,
-        product(tmp_path, worker=True, AI_BASE_URL=service.url) as (url, key),
+        product(tmp_path, worker=True, AI_BASE_URL=service.url) as (url, key, _),
         httpx.Client(base_url=url, headers={"X-API-Key": key}, trust_env=False) as client,
     ):
         acknowledged, heard = asyncio.run(load_while(url, key, work))
