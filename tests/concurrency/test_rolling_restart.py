@@ -131,7 +131,7 @@ def test_two_processes_of_one_port_are_replaced_by_a_signal(engines: Urls, tmp_p
     main = psutil.Process(web.running.process.pid)
 
     def workers() -> set[int]:
-        return {one.pid for one in main.children() if "spawn_main" in " ".join(one.cmdline())}
+        return {one.pid for one in main.children() if is_worker(one)}
 
     def replace() -> None:
         before = workers()
@@ -144,6 +144,13 @@ def test_two_processes_of_one_port_are_replaced_by_a_signal(engines: Urls, tmp_p
     finally:
         web.stop()
     check(heard)
+
+
+def is_worker(process: psutil.Process) -> bool:
+    try:
+        return "spawn_main" in " ".join(process.cmdline())
+    except psutil.Error:  # it has just ended
+        return False
 
 
 async def closings(
