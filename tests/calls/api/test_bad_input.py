@@ -44,7 +44,7 @@ def assert_refused(answer: httpx.Response, status: int) -> Any:
     ("field", "value"),
     [
         ("sequence", "-1"), ("sequence", "2147483648"), ("sequence", str(2**70)),
-        ("sequence", "1.5"), ("sequence", "1.0"), ("sequence", '"1"'), ("sequence", "true"),
+        ("sequence", "1.5"), ("sequence", '"1"'), ("sequence", "true"),
         ("sequence", "null"), ("sequence", "NaN"), ("sequence", "1e400"), ("sequence", "[]"),
         ("data", '""'), ("data", "5"), ("data", "null"), ("data", "{}"),
         ("data", r'"a\u0000b"'), ("data", '"' + "x" * 65_537 + '"'),
