@@ -6,7 +6,8 @@ from typing import Any, cast
 
 import uvicorn
 from django.conf import settings
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from callcenter.bounded_head import BoundedHead
 
 
 class OneWrite:
@@ -38,7 +39,7 @@ class OneWrite:
         return getattr(self._transport, name)
 
 
-class Protocol(HttpToolsProtocol):
+class Protocol(BoundedHead):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast(asyncio.Transport, OneWrite(transport)))
 
