@@ -2,7 +2,7 @@
 # make test [ARGS=…]          all checks and tests; ARGS go to pytest
 # make lint                   the checks alone
 # make load                   the proofs under load in their long form (minutes)
-# make fuzz                  hostile requests and orders of steps in their long form (minutes)
+# make fuzz                   hostile requests and orders of steps in their long form (minutes)
 # make bench [ARGS=…]         ingest measured beside a peer; ARGS=--help tells more
 
 VENV := .venv
