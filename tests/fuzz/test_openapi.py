@@ -37,6 +37,8 @@ headers = {{ Authorization = "Bearer {key}" }}
 continue-on-failure = true
 request-timeout = 10
 suppress-health-check = ["all"]
+# That a NUL is refused anywhere within metadata is more than the document can say.
+generation.allow-x00 = false
 
 [dictionaries.calls]
 values = {calls}

@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -33,6 +33,17 @@ def _in_words_of_iso(moment: Any) -> Any:
     if isinstance(moment, str) and not DATED.fullmatch(moment):
         raise ValueError("must be ISO 8601, such as 2026-01-31T12:00:00Z")
     return moment
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """PostgreSQL knows no offset of sixteen hours and more."""
+    if moment.tzinfo is None:
+        return moment
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        end = datetime.min if moment.year == 1 else datetime.max
+        return end.replace(tzinfo=UTC)
 
 
 def _not_taken(call_id: str) -> str:
@@ -74,8 +85,20 @@ def _check_depth(value: Any, depth: int) -> None:
 CallId = Annotated[str, Field(max_length=128, pattern=CALL_ID_PATTERN), AfterValidator(_not_taken)]
 WHOLE = BeforeValidator(_whole)
 Sequence = Annotated[int, Field(strict=True, ge=0, le=MAX_SEQUENCE), WHOLE]
-Moment = Annotated[datetime, BeforeValidator(_in_words_of_iso)]
-Words = Annotated[str, Field(max_length=200), AfterValidator(_storable)]
+Moment = Annotated[datetime, BeforeValidator(_in_words_of_iso), AfterValidator(_in_utc)]
+NO_NUL: Any = {"pattern": "^[^\\u0000]*$"}
+Words = Annotated[str, Field(max_length=200, json_schema_extra=NO_NUL), AfterValidator(_storable)]
+
+ANY_VALUE = [
+    {"type": "string", **NO_NUL},
+    {"type": ["number", "boolean", "null", "array", "object"]},
+]
+BOUNDS: Any = {
+    "description": f"At most {MAX_METADATA} characters and {MAX_DEPTH} levels; no NUL in any text.",
+    "propertyNames": NO_NUL,
+    "additionalProperties": {"anyOf": ANY_VALUE},
+}
+Metadata = Annotated[dict[str, Any], Field(json_schema_extra=BOUNDS), AfterValidator(_small)]
 
 
 class Strict(BaseModel):
@@ -86,7 +109,11 @@ class Strict(BaseModel):
 
 class PacketIn(Strict):
     sequence: Sequence
-    data: Annotated[str, Field(min_length=1, max_length=65_536), AfterValidator(_storable)]
+    data: Annotated[
+        str,
+        Field(min_length=1, max_length=65_536, json_schema_extra=NO_NUL),
+        AfterValidator(_storable),
+    ]
     timestamp: Annotated[float, Field(gt=0, lt=MAX_TIMESTAMP, allow_inf_nan=False)]
     track: Literal["inbound", "outbound"] = "inbound"
 
@@ -107,7 +134,7 @@ class CallIn(Strict):
     callee: Words | None = None
     direction: Literal["inbound", "outbound"] | None = None
     media: MediaIn | None = None
-    metadata: Annotated[dict[str, Any], AfterValidator(_small)] | None = None
+    metadata: Metadata | None = None
 
 
 class EndIn(Strict):
