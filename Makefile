@@ -2,6 +2,7 @@
 # make test [ARGS=…]          all checks and tests; ARGS go to pytest
 # make lint                   the checks alone
 # make load                   the proofs under load in their long form (minutes)
+# make fuzz                   hostile requests and orders of steps in their long form (minutes)
 # make bench [ARGS=…]         ingest measured beside a peer; ARGS=--help tells more
 
 VENV := .venv
@@ -11,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Checks need neither a database nor what is kept in DATA_DIR.
 CHECK := SECRET_KEY=unused $(BIN)/python -W ignore manage.py
 
-.PHONY: run test lint load bench
+.PHONY: run test lint load fuzz bench
 
 run: $(VENV)/installed
 	@exec $(BIN)/python manage.py up --with-parent $(ARGS)
@@ -29,6 +30,9 @@ lint: $(VENV)/installed-dev
 
 load: $(VENV)/installed-dev $(VENV)/installed-load
 	LOAD=long $(BIN)/python -m pytest tests/concurrency $(ARGS)
+
+fuzz: $(VENV)/installed-dev
+	LOAD=long $(BIN)/python -m pytest tests/fuzz -rP $(ARGS)
 
 bench: $(VENV)/installed-dev $(VENV)/installed-load
 	$(BIN)/python -m tests.load.bench $(ARGS)

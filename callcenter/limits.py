@@ -15,6 +15,10 @@ DRAINED = 64 * MIB  # read and thrown away, so that the sender hears the answer
 REFUSAL = b'{"detail": "the body is too large: %d bytes at most"}'
 
 
+class SenderGone(Exception):
+    """In the midst of a body: what came of it is not what was meant, and nobody hears an answer."""
+
+
 class BodyLimit:
     """ASGI middleware: 413 above the limit of the path, by the header or by what arrives."""
 
@@ -29,7 +33,10 @@ class BodyLimit:
         if _declared(scope) > limit:
             await _refuse(limit, receive, send)
             return
-        body = await _read(limit, receive)
+        try:
+            body = await _read(limit, receive)
+        except SenderGone:
+            return
         if body is None:
             await _refuse(limit, receive, send)
             return
@@ -45,12 +52,12 @@ def _declared(scope: MutableMapping[str, Any]) -> int:
 
 
 async def _read(limit: int, receive: Receive) -> bytes | None:
-    """The whole body, or None once it is longer than the limit."""
+    """The whole body, or None once it is longer than the limit. Raises `SenderGone`."""
     body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return bytes(body)
+            raise SenderGone
         body += message.get("body", b"")
         if len(body) > limit:
             return None
@@ -75,6 +82,8 @@ async def _refuse(limit: int, receive: Receive, send: Send) -> None:
         drained += len(message.get("body", b""))
         if message["type"] == "http.disconnect" or not message.get("more_body", False):
             break
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    body = REFUSAL % limit
+    length = (b"content-length", b"%d" % len(body))
+    headers = [(b"content-type", b"application/json"), (b"connection", b"close"), length]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": REFUSAL % limit})
+    await send({"type": "http.response.body", "body": body})

@@ -10,6 +10,7 @@ from django.conf import settings
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from callcenter.bounded_head import BoundedHead
 from callcenter.draining import PoliteHttp, PoliteSocket
 
 
@@ -42,7 +43,7 @@ class OneWrite:
         return getattr(self._transport, name)
 
 
-class Protocol(PoliteHttp):
+class Protocol(BoundedHead, PoliteHttp):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast(asyncio.Transport, OneWrite(transport)))
 

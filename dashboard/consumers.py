@@ -19,6 +19,7 @@ from django.http import QueryDict
 from calls.api.auth import secret_of
 from calls.api.consumers import FORBIDDEN, UNKNOWN, refuse
 from calls.api.news import Changes, news
+from calls.api.sessions import current_user
 from calls.api.socket import Socket, in_database
 from calls.models import Call
 from dashboard import screens
@@ -27,7 +28,6 @@ from dashboard.gallery import painting_for_socket
 from dashboard.redis_watch import watch
 from dashboard.rights import SEE
 from dashboard.screens import Screen
-from dashboard.sessions import current_user
 from dashboard.upkeep import Upkeep
 from dashboard.zones import zone_of
 

@@ -72,14 +72,15 @@ def find_key(secret: str, *, now: datetime) -> ApiKey | None:
 
 
 def secret_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """The key in the headers of a handshake: `Authorization: Bearer …` or `X-API-Key`."""
+    """The key in the headers of a handshake: `Authorization: Bearer …`, else `X-API-Key`."""
+    given = None
     for name, value in headers:
         text = value.decode("latin-1").strip()
-        if name.lower() == b"x-api-key":
-            return text
         if name.lower() == b"authorization" and text[:7].lower() == "bearer ":
             return text[7:].strip()
-    return None
+        if name.lower() == b"x-api-key":
+            given = text
+    return given
 
 
 def _digest(secret: str) -> str:

@@ -30,12 +30,21 @@ REQUEST_BODY = {
                             "type": "array",
                             "minItems": 1,
                             "maxItems": MAX_PACKETS,
-                            "items": BulkPacketIn.model_json_schema(),
+                            "items": {
+                                "description": "A packet; anything else is rejected alone.",
+                                "anyOf": [BulkPacketIn.model_json_schema(), {}],
+                            },
                         }
                     },
                 }
             },
-            NDJSON: {"schema": {"type": "string", "description": "One packet a line."}},
+            NDJSON: {
+                "schema": {
+                    "type": "string",
+                    "pattern": "[!-~]",
+                    "description": "One packet a line; an invalid one is rejected alone.",
+                }
+            },
         },
     }
 }

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.db import DatabaseError, InterfaceError
 from django.db.models import Q
 from django.http.request import validate_host
 from django.utils import timezone
@@ -17,6 +18,7 @@ from calls import events
 from calls.api.auth import find_key, secret_of
 from calls.api.news import Changes, news
 from calls.api.schemas.incoming import ClientMessage
+from calls.api.sessions import current_user
 from calls.api.socket import Socket, in_database
 from calls.models import Call
 from calls.models.access import Scope
@@ -24,6 +26,7 @@ from calls.states import State
 
 UNKNOWN, FORBIDDEN = 4401, 4403
 HEARTBEAT = 30.0  # seconds
+TRUSTED_FOR = 15.0  # seconds until who listens is asked for anew
 SNAPSHOT = 200  # calls
 MAX_SUBSCRIPTIONS = 1000
 MAX_MESSAGE = 4096  # characters
@@ -72,7 +75,8 @@ class DashboardConsumer(Socket):
             return
         # The news first, then the snapshot: a change between the two is told twice, not never.
         await news().join(self._changed)
-        self.running = [asyncio.create_task(work) for work in (self._beat(), self._pass_on())]
+        works = (self._beat(), self._pass_on(), self._admit())
+        self.running = [asyncio.create_task(work) for work in works]
         if self.subscribed_from_the_start:
             await self._subscribe(ClientMessage(action="subscribe"))
 
@@ -123,6 +127,15 @@ class DashboardConsumer(Socket):
             await asyncio.sleep(HEARTBEAT)
             await self._tell({"type": "heartbeat", "timestamp": _now()})
 
+    async def _admit(self) -> None:
+        """Until the key is revoked, or the user logged out, disabled or without the right."""
+        refusal = None
+        while refusal is None:
+            await asyncio.sleep(TRUSTED_FOR)
+            with suppress(DatabaseError, InterfaceError):  # nobody can tell while it is away
+                refusal = await refuse(self.scope)
+        await self.close(code=refusal)
+
     async def _tell(self, message: dict[str, Any]) -> None:
         await self._send(json.dumps(message))
 
@@ -139,15 +152,17 @@ class SupervisorConsumer(DashboardConsumer):
 
 
 async def refuse(scope: Any) -> int | None:
-    """The code to close with: a key needs `read`, a session our own Origin and the right."""
+    """The code to close with as things are now: a key needs `read`, a session our own Origin and
+    the right.
+    """
     secret = secret_of(scope["headers"])
     if secret is not None:
         key = await in_database(find_key)(secret, now=timezone.now())
         if key is None:
             return UNKNOWN
         return None if key.allows(Scope.READ) else FORBIDDEN
-    user = scope.get("user")
-    if user is None or not user.is_authenticated or not user.is_active:
+    user = await in_database(current_user)(scope["session"].session_key)
+    if not user.is_authenticated:
         return UNKNOWN
     if not _from_our_pages(scope["headers"]):
         return FORBIDDEN

@@ -11,6 +11,16 @@ from calls.records.transcript import WRITERS
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 ENDINGS = {"json": "json", "text": "txt", "vtt": "vtt", "srt": "srt"}
 """Of the file names, by format."""
+RESPONSES = {
+    "responses": {
+        200: {
+            "content": {
+                media_type.partition(";")[0]: {"schema": {"type": "string"}}
+                for media_type, _ in WRITERS.values()
+            }
+        }
+    }
+}
 
 
 def written(result: Result, form: str) -> HttpResponse:

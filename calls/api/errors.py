@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from ninja import NinjaAPI
@@ -102,6 +102,7 @@ ANSWERS: dict[type[Any], Callable[[Any], HttpResponse]] = {
     NoRecording: lambda error: problem(404, str(error)),
     NoTranscript: lambda error: problem(404, str(error)),
     IllegalMove: _refused,
+    TooManyFieldsSent: lambda _: problem(422, "the address has too many parameters"),
     RequestDataTooBig: lambda _: problem(413, "the body is too large"),
     Busy: _store_away,
     StorageFailed: _store_away,
@@ -135,6 +136,7 @@ def _as_json(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBa
     if response.status_code < 400 or is_json or not request.path.startswith("/v1/"):
         return response
     answer = problem(response.status_code, WORDS.get(response.status_code, "refused"))
+    answer["Content-Length"] = str(len(answer.content))
     for name in ("Allow", "Retry-After"):
         if response.has_header(name):
             answer[name] = response[name]

@@ -8,6 +8,7 @@ from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
 from calls.api.errors import RETRY_AFTER, problem
+from calls.api.schemas.outgoing import Problem
 from calls.records.packet_audio import PacketsGone
 from calls.records.recording import AT_ONCE, Recording
 from calls.records.storage import StorageFailed
@@ -19,7 +20,10 @@ RESPONSES = {
     "responses": {
         200: {"description": "The whole file"} | WAV,
         206: {"description": "The range asked for"} | WAV,
-        416: {"description": "A range outside of the file"},
+        416: {
+            "description": "A range outside of the file",
+            "content": {"application/json": {"schema": Problem.model_json_schema()}},
+        },
     }
 }
 

@@ -11,9 +11,8 @@ from pydantic_core import from_json
 
 from calls import stats
 from calls.ai import jobs
-from calls.api import acceptance, bulk, errors, listing, ranges
+from calls.api import acceptance, bulk, downloads, errors, listing, ranges
 from calls.api.auth import lane_scope, scope
-from calls.api.downloads import written
 from calls.api.schemas.incoming import CallId, CallIn, CallsQuery, EndIn, PacketIn, TranscriptQuery
 from calls.api.schemas.outgoing import (
     Accepted,
@@ -136,7 +135,12 @@ def detail(request: HttpRequest, call_id: CallIdPath) -> Call:
     return Call.objects.select_related("result").get(call_id=call_id)
 
 
-@api.get("/call/{call_id}/transcript", auth=scope(Scope.READ), response=_or_refused(200, ResultOut))
+@api.get(
+    "/call/{call_id}/transcript",
+    auth=scope(Scope.READ),
+    response=_or_refused(200, ResultOut),
+    openapi_extra=downloads.RESPONSES,
+)
 def transcript(
     request: HttpRequest, call_id: CallIdPath, query: Annotated[TranscriptQuery, Query()]
 ) -> object:
@@ -144,7 +148,7 @@ def transcript(
     errors.refuse_unknown(request.GET, TranscriptQuery)
     result = result_of(Call.objects.select_related("result").get(call_id=call_id))
     _note(request, call_id, f"transcript ({query.format})")
-    return written(result, query.format)
+    return downloads.written(result, query.format)
 
 
 @api.get(

@@ -1,10 +1,11 @@
 """What comes in: strict and bounded; unknown fields are refused."""
 
 import json
-from datetime import datetime
+import re
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from calls.states import CALL_ID_PATTERN, Outcome, Sentiment, State
 
@@ -12,6 +13,7 @@ MAX_SEQUENCE = 2**31 - 1
 MAX_TIMESTAMP = 253_402_300_800  # the year 10000
 MAX_METADATA = 16_384  # characters as JSON
 MAX_DEPTH = 8
+DATED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.*")
 
 
 def _storable(text: str) -> str:
@@ -19,6 +21,29 @@ def _storable(text: str) -> str:
     if "\0" in text:
         raise ValueError("must not contain NUL")
     return text
+
+
+def _whole(number: Any) -> Any:
+    """JSON knows one kind of number: 5.0 is the integer 5, as our own document says."""
+    return int(number) if type(number) is float and number.is_integer() else number
+
+
+def _in_words_of_iso(moment: Any) -> Any:
+    """A bare number would be taken for seconds since the epoch."""
+    if isinstance(moment, str) and not DATED.fullmatch(moment):
+        raise ValueError("must be ISO 8601, such as 2026-01-31T12:00:00Z")
+    return moment
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """PostgreSQL knows no offset of sixteen hours and more."""
+    if moment.tzinfo is None:
+        return moment
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        end = datetime.min if moment.year == 1 else datetime.max
+        return end.replace(tzinfo=UTC)
 
 
 def _not_taken(call_id: str) -> str:
@@ -58,8 +83,22 @@ def _check_depth(value: Any, depth: int) -> None:
 
 
 CallId = Annotated[str, Field(max_length=128, pattern=CALL_ID_PATTERN), AfterValidator(_not_taken)]
-Sequence = Annotated[int, Field(strict=True, ge=0, le=MAX_SEQUENCE)]
-Words = Annotated[str, Field(max_length=200), AfterValidator(_storable)]
+WHOLE = BeforeValidator(_whole)
+Sequence = Annotated[int, Field(strict=True, ge=0, le=MAX_SEQUENCE), WHOLE]
+Moment = Annotated[datetime, BeforeValidator(_in_words_of_iso), AfterValidator(_in_utc)]
+NO_NUL: Any = {"pattern": "^[^\\u0000]*$"}
+Words = Annotated[str, Field(max_length=200, json_schema_extra=NO_NUL), AfterValidator(_storable)]
+
+ANY_VALUE = [
+    {"type": "string", **NO_NUL},
+    {"type": ["number", "boolean", "null", "array", "object"]},
+]
+BOUNDS: Any = {
+    "description": f"At most {MAX_METADATA} characters and {MAX_DEPTH} levels; no NUL in any text.",
+    "propertyNames": NO_NUL,
+    "additionalProperties": {"anyOf": ANY_VALUE},
+}
+Metadata = Annotated[dict[str, Any], Field(json_schema_extra=BOUNDS), AfterValidator(_small)]
 
 
 class Strict(BaseModel):
@@ -70,7 +109,11 @@ class Strict(BaseModel):
 
 class PacketIn(Strict):
     sequence: Sequence
-    data: Annotated[str, Field(min_length=1, max_length=65_536), AfterValidator(_storable)]
+    data: Annotated[
+        str,
+        Field(min_length=1, max_length=65_536, json_schema_extra=NO_NUL),
+        AfterValidator(_storable),
+    ]
     timestamp: Annotated[float, Field(gt=0, lt=MAX_TIMESTAMP, allow_inf_nan=False)]
     track: Literal["inbound", "outbound"] = "inbound"
 
@@ -81,7 +124,7 @@ class BulkPacketIn(PacketIn):
 
 class MediaIn(Strict):
     encoding: Literal["audio/x-mulaw", "audio/x-alaw", "audio/l16"] = "audio/x-mulaw"
-    sample_rate: Annotated[int, Field(strict=True, ge=8000, le=48_000)] = 8000
+    sample_rate: Annotated[int, Field(strict=True, ge=8000, le=48_000), WHOLE] = 8000
 
 
 class CallIn(Strict):
@@ -91,7 +134,7 @@ class CallIn(Strict):
     callee: Words | None = None
     direction: Literal["inbound", "outbound"] | None = None
     media: MediaIn | None = None
-    metadata: Annotated[dict[str, Any], AfterValidator(_small)] | None = None
+    metadata: Metadata | None = None
 
 
 class EndIn(Strict):
@@ -135,8 +178,8 @@ class CallsQuery(Strict):
     queue: Words | None = None
     sentiment: Sentiment | None = None
     ai_outcome: Outcome | None = None
-    started_after: datetime | None = None
-    started_before: datetime | None = None
+    started_after: Moment | None = None
+    started_before: Moment | None = None
     min_duration: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = None
     limit: Annotated[int, Field(ge=1, le=500)] = 50
     cursor: Annotated[str, Field(max_length=40, pattern=r"^[0-9]{1,18}$")] | None = None

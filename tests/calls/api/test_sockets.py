@@ -1,4 +1,7 @@
-"""The sockets of the contract, through the whole ASGI application and a real Redis."""
+"""The sockets of the contract, through the whole ASGI application and a real Redis.
+
+Who may listen: `tests/access/test_sockets.py`.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -7,8 +10,6 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
-from django.contrib.auth.models import Permission, User
-from django.test import Client
 
 from callcenter.asgi import application
 from calls.models import Call
@@ -17,7 +18,6 @@ from tests.factories import api_key, call_in_progress, fresh_id, hang_up, send
 pytestmark = pytest.mark.django_db(transaction=True)
 
 HOST = (b"host", b"localhost")
-ORIGIN = (b"origin", b"http://localhost")
 SOON = 3.0  # seconds
 
 in_database = sync_to_async
@@ -61,65 +61,14 @@ async def hear_until(
                 return dict(update)
 
 
-def session_cookie(*, permitted: bool, active: bool = True) -> tuple[bytes, bytes]:
-    user = User.objects.create_user(username=fresh_id(), is_active=True)
-    if permitted:
-        user.user_permissions.add(Permission.objects.get(codename="view_call"))
-    client = Client()
-    client.force_login(user)
-    if not active:
-        User.objects.filter(pk=user.pk).update(is_active=False)
-    return (b"cookie", f"sessionid={client.cookies['sessionid'].value}".encode())
-
-
 @pytest.fixture(params=["/ws/dashboard", "/ws/supervisor"])
 def path(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-async def test_nobody_is_refused_with_4401(path: str) -> None:
-    assert await close_code(await connect(path)) == 4401
-
-
-async def test_a_wrong_key_is_refused_with_4401(path: str) -> None:
-    wrong = (b"x-api-key", b"cc_abcdefgh_" + b"x" * 43)
-    assert await close_code(await connect(path, wrong)) == 4401
-
-
-async def test_a_key_without_read_is_refused_with_4403(path: str) -> None:
-    assert await close_code(await connect_with_key(path, "ingest", "manage")) == 4403
-
-
 async def test_a_key_in_the_url_is_not_looked_at(path: str) -> None:
     secret = await in_database(api_key)("read")
     assert await close_code(await connect(f"{path}?api_key={secret}&token={secret}")) == 4401
-
-
-async def test_a_user_without_the_permission_is_refused_with_4403(path: str) -> None:
-    cookie = await in_database(session_cookie)(permitted=False)
-    assert await close_code(await connect(path, cookie, ORIGIN)) == 4403
-
-
-async def test_a_disabled_user_is_refused_with_4401(path: str) -> None:
-    cookie = await in_database(session_cookie)(permitted=True, active=False)
-    assert await close_code(await connect(path, cookie, ORIGIN)) == 4401
-
-
-@pytest.mark.parametrize("origin", [b"http://evil.example", b"null", b"", b"http://localhost:99"])
-async def test_a_session_from_a_strange_page_is_refused_with_4403(path: str, origin: bytes) -> None:
-    cookie = await in_database(session_cookie)(permitted=True)
-    assert await close_code(await connect(path, cookie, (b"origin", origin))) == 4403
-
-
-async def test_a_supervisors_session_is_let_in() -> None:
-    cookie = await in_database(session_cookie)(permitted=True)
-    socket = await connect("/ws/supervisor", cookie, ORIGIN)
-    assert (await hear(socket))["type"] == "snapshot"
-    await socket.disconnect()
-
-
-async def test_a_wrong_address_is_closed_with_4404() -> None:
-    assert await close_code(await connect("/ws/nothing")) == 4404
 
 
 async def test_the_supervisors_socket_begins_with_a_snapshot() -> None:
