@@ -13,10 +13,13 @@ from callcenter.environment import (
     address,
     bucket,
     flag,
+    hosts,
     number,
     one_of,
+    origins,
     postgres,
     read,
+    secret,
     span,
     whole,
 )
@@ -36,8 +39,8 @@ SPEECH_PORT = read("SPEECH_PORT", "8001", whole(1, 65535))
 
 # Database and Redis: the given ones, else the embedded ones below DATA_DIR -------------------
 
-DATABASE_URL = read("DATABASE_URL", "", address("postgres", "postgresql"))
-REDIS_URL = read("REDIS_URL", "", address("redis", "rediss", "unix"))
+DATABASE_URL = secret("DATABASE_URL", address("postgres", "postgresql"))
+REDIS_URL = secret("REDIS_URL", address("redis", "rediss", "unix"))
 DATABASES = {"default": postgres(DATABASE_URL or embedded.database_url(DATA_DIR))}
 REDIS = REDIS_URL or embedded.redis_url(DATA_DIR)
 # Workers and commands keep their connections; the pool of the web processes keeps theirs.
@@ -56,19 +59,35 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Security ------------------------------------------------------------------------------------
 
 DEBUG = read("DEBUG", "off", flag)
-SECRET_KEY = os.environ.get("SECRET_KEY", "")
-if not SECRET_KEY and DATABASE_URL and not DEBUG:
+PRODUCTION = bool(DATABASE_URL) and not DEBUG
+SECRET_KEY = secret("SECRET_KEY", str)
+if PRODUCTION and not SECRET_KEY:
     raise BadSetting("SECRET_KEY", "a production start (DATABASE_URL given, DEBUG off) needs one")
 SECRET_KEY = SECRET_KEY or embedded.secret_key(DATA_DIR)
-ALLOWED_HOSTS = [
-    host.strip()
-    for host in read("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]", str).split(",")
-    if host.strip()
-]
+ALLOWED_HOSTS = read("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]", hosts)
+# How many proxies in front are trusted to say from where and how a request came.
+TRUSTED_PROXIES = read("TRUSTED_PROXIES", "0", whole(0, 10))
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+CSRF_TRUSTED_ORIGINS = read("CSRF_TRUSTED_ORIGINS", "", origins)
 CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SECURE = PRODUCTION
 SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = PRODUCTION
+SESSION_COOKIE_AGE = 12 * 3600  # seconds; a shift
+SECURE_HSTS_SECONDS = read("HSTS_SECONDS", "31536000", whole(0, 63_072_000)) if PRODUCTION else 0
 SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+SILENCED_SYSTEM_CHECKS = [
+    # HSTS for subdomains and in the browsers' list: what else lives under the name of this host
+    # is for the owner of the domain to say.
+    "security.W005",
+    "security.W021",
+    # `callcenter.https` sends to HTTPS what the setting asked for here would, and keeps plain
+    # HTTP for this machine itself, its probes among them.
+    "security.W008",
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("MinimumLengthValidator", "CommonPasswordValidator")
@@ -97,6 +116,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "calls.api.errors.JsonErrors",
+    "callcenter.https.HttpsOnly",
     "django.middleware.security.SecurityMiddleware",
     "callcenter.csp.ContentSecurityPolicy",
     "callcenter.static_files.StaticFiles",
@@ -171,7 +191,7 @@ Q_CLUSTER: dict[str, Any] = {
 AI_BASE_URL = read("AI_BASE_URL", "", address("http", "https")).rstrip("/")
 OWN_SPEECH_SERVICE = not AI_BASE_URL
 AI_BASE_URL = AI_BASE_URL or f"http://{HOST}:{SPEECH_PORT}/v1"
-AI_API_KEY = os.environ.get("AI_API_KEY", "")
+AI_API_KEY = secret("AI_API_KEY", str, empty_file=True)
 AI_MODEL = read("AI_MODEL", "whisper-1", str)
 AI_TIMEOUT = read("AI_TIMEOUT", "30", number(1, 3600))
 AI_CONCURRENCY = read("AI_CONCURRENCY", "8", whole(1, 10_000))
@@ -186,7 +206,7 @@ SPEECH_ENGINE = read("SPEECH_ENGINE", "pocketsphinx", one_of("pocketsphinx", "ca
 CALL_IDLE_TIMEOUT = read("CALL_IDLE_TIMEOUT", "30", number(1, 86_400))
 ARCHIVE_AFTER = read("ARCHIVE_AFTER", "", duration)
 DELETE_AFTER = read("DELETE_AFTER", "", duration)
-STORAGE_URL = read("STORAGE_URL", "", bucket)
+STORAGE_URL = secret("STORAGE_URL", bucket, empty_file=True)
 RECORDINGS = DATA_DIR / "recordings"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
