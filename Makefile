@@ -2,6 +2,8 @@
 # make test [ARGS=…]          all checks and tests; ARGS go to pytest
 # make lint                   the checks alone
 # make load                   the proofs under load in their long form (minutes)
+# make lock                   requirements.lock from requirements.txt, with hashes, for the image
+# make audit                  known weaknesses of what is installed; asks a service on the network
 # make bench [ARGS=…]         ingest measured beside a peer; ARGS=--help tells more
 
 VENV := .venv
@@ -11,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Checks need neither a database nor what is kept in DATA_DIR.
 CHECK := SECRET_KEY=unused $(BIN)/python -W ignore manage.py
 
-.PHONY: run test lint load bench
+.PHONY: run test lint load bench lock audit
 
 run: $(VENV)/installed
 	@exec $(BIN)/python manage.py up --with-parent $(ARGS)
@@ -33,6 +35,15 @@ load: $(VENV)/installed-dev $(VENV)/installed-load
 bench: $(VENV)/installed-dev $(VENV)/installed-load
 	$(BIN)/python -m tests.load.bench $(ARGS)
 
+lock: $(VENV)/installed-tools
+	$(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --no-deps \
+		--no-annotate --generate-hashes --custom-compile-command "make lock" \
+		--output-file requirements.lock requirements.txt
+
+audit: $(VENV)/installed-tools
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
+		--requirement requirements.lock
+
 $(VENV)/installed: requirements.txt | $(BIN)/python
 	@echo "installing what the system needs; this takes a while the first time"
 	@$(PIP) -r requirements.txt
@@ -41,6 +52,10 @@ $(VENV)/installed: requirements.txt | $(BIN)/python
 $(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
 	@echo "installing what the tests need"
 	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/installed-tools: requirements-tools.txt $(VENV)/installed
+	@$(PIP) -r requirements-tools.txt
 	@touch $@
 
 $(VENV)/installed-load: tests/load/requirements.txt $(VENV)/installed
