@@ -27,5 +27,5 @@ COPY --from=build /venv /venv
 COPY --from=build /app /app
 USER 10001:10001
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=6s --start-period=30s CMD ["python", "-m", "callcenter.probe", "web"]
+HEALTHCHECK --interval=10s --timeout=6s --start-period=30s CMD ["python", "-m", "callcenter.healthcheck", "web"]
 CMD ["python", "-m", "callcenter.web"]

@@ -150,7 +150,7 @@ def test_workers_grow_with_the_age_of_the_backlog(rendered: list[Manifest]) -> N
     )
     (metric,) = scaler["spec"]["metrics"]
     assert metric["type"] == "External"
-    assert metric["external"]["metric"]["name"] == "callcenter_oldest_due_seconds"
+    assert metric["external"]["metric"]["name"] == "callcenter_oldest_due_job_age_seconds"
 
 
 def test_every_way_in_leads_to_a_service_and_is_https(rendered: list[Manifest]) -> None:

@@ -1,4 +1,4 @@
-"""Is the process of this container well? `python -m callcenter.probe web|worker|speech`.
+"""Is the process of this container well? `python -m callcenter.healthcheck web|worker|speech`.
 
 For the orchestrator: exits with 0 or 1 and says why. It asks no database and loads no Django.
 """
@@ -46,14 +46,14 @@ def _status(setting: str, default: str, path: str, host: str) -> str:
     return "" if status == 200 else f"{path} on port {port} says {status}"
 
 
-PROBES: dict[str, Callable[[], str]] = {"web": web, "worker": worker, "speech": speech}
+CHECKS: dict[str, Callable[[], str]] = {"web": web, "worker": worker, "speech": speech}
 
 
 def main(words: list[str]) -> str:
     """What is wrong, or nothing."""
-    if len(words) != 1 or words[0] not in PROBES:
-        return f"usage: python -m callcenter.probe {'|'.join(PROBES)}"
-    return PROBES[words[0]]()
+    if len(words) != 1 or words[0] not in CHECKS:
+        return f"usage: python -m callcenter.healthcheck {'|'.join(CHECKS)}"
+    return CHECKS[words[0]]()
 
 
 if __name__ == "__main__":
