@@ -31,6 +31,6 @@ class HttpsOnly:
         if not THIS_MACHINE.fullmatch(host):
             return HttpResponsePermanentRedirect(f"https://{host}{request.get_full_path()}")
         response = self.get_response(request)
-        for cookie in response.cookies.values():  # type: ignore[attr-defined]
+        for cookie in response.cookies.values():
             cookie["secure"] = ""
         return response

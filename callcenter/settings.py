@@ -2,6 +2,7 @@
 
 import logging
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,25 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("MinimumLengthValidator", "CommonPasswordValidator")
 ]
+# Five wrong passwords for a name from one address: that pair waits for a quarter of an hour, so
+# that nobody can lock others out. `manage.py axes_reset_username NAME` ends the wait.
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_CLIENT_IP_CALLABLE = "callcenter.logins.address"
+AXES_USERNAME_CALLABLE = "callcenter.logins.name"
+AXES_LOCKOUT_CALLABLE = "callcenter.logins.locked"
+# What is typed as a name may be a password.
+AXES_SENSITIVE_PARAMETERS = ["username"]
+AXES_VERBOSE = False
+AXES_ENABLE_ADMIN = False
+AXES_DISABLE_ACCESS_LOG = True
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "board"
 LOGOUT_REDIRECT_URL = "login"
@@ -106,6 +126,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "axes",
     "channels",
     "django_q",
     "ninja",
@@ -126,6 +147,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 TEMPLATES = [
     {
@@ -240,6 +262,6 @@ LOGGING = {
     "loggers": {
         # What these libraries say at INFO is their own housekeeping.
         name: {"level": max(logging.WARNING, getattr(logging, LOG_LEVEL))}
-        for name in ("httpx", "httpcore", "django_q", "django-q", "asyncio", "daphne")
+        for name in ("httpx", "httpcore", "django_q", "django-q", "asyncio", "daphne", "axes")
     },
 }

@@ -16,8 +16,8 @@ def settings_read() -> set[str]:
             continue
         if node.func.id not in ("read", "secret"):
             continue
-        (name,) = (word.value for word in node.args[:1] if isinstance(word, ast.Constant))
-        names |= {str(name), f"{name}_FILE"} if node.func.id == "secret" else {str(name)}
+        name = str(ast.literal_eval(node.args[0]))
+        names |= {name, f"{name}_FILE"} if node.func.id == "secret" else {name}
     return names
 
 

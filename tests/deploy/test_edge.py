@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 import websockets
+from asgiref.sync import sync_to_async
+from axes.models import AccessAttempt
 from django.contrib.auth.models import User
 
 from callcenter.embedded.engines import Urls
@@ -133,6 +135,34 @@ def test_people_sign_in_with_cookies_that_never_leave_https(client: httpx.Client
     assert "max-age=31536000" in answer.headers["strict-transport-security"]
 
 
+def test_what_a_client_says_of_its_own_address_is_not_believed(client: httpx.Client) -> None:
+    sign_in(client, "wrong", **{"X-Forwarded-For": "203.0.113.9"})
+    assert [attempt.ip_address for attempt in AccessAttempt.objects.all()] == ["127.0.0.1"]
+
+
+async def test_a_page_of_ours_may_open_a_socket_and_a_page_of_others_may_not(
+    front: Edge, client: httpx.Client
+) -> None:
+    await sync_to_async(User.objects.create_superuser)("anna", password=PASSWORD)
+    sign_in(client, PASSWORD)
+    address = f"wss://localhost:{front.port}/ws/supervisor"
+    cookie = {"Cookie": f"sessionid={client.cookies['sessionid']}"}
+    for origin, opens in ((front.url, True), ("https://evil.example", False)):
+        async with websockets.connect(
+            address,
+            ssl=front.trust,
+            additional_headers=cookie,
+            origin=websockets.Origin(origin),
+        ) as socket:
+            if opens:
+                assert json.loads(await socket.recv())["type"] == "snapshot"
+            else:
+                with pytest.raises(websockets.ConnectionClosed) as refused:
+                    await socket.recv()
+                assert refused.value.rcvd is not None
+                assert refused.value.rcvd.code == 4403
+
+
 def test_numbers_are_not_shown_outside(client: httpx.Client, key: dict[str, str]) -> None:
     assert client.get("/metrics", headers=key).status_code == 404
 
@@ -166,19 +196,31 @@ def test_what_people_searched_for_is_in_no_log(front: Edge, client: httpx.Client
     assert "overdrawn" not in front.log.read_text()
 
 
-def test_guessing_at_passwords_is_slowed_down_and_reading_is_not(client: httpx.Client) -> None:
-    statuses = [client.post("/login/").status_code for _ in range(60)]
-    assert statuses.count(429) > 20
-    assert client.get("/login/").status_code == 200
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A client of an edge that has no web process behind it."""
+    with (
+        edge(tmp_path_factory.mktemp("alone"), f"http://127.0.0.1:{free_port()}") as front,
+        httpx.Client(base_url=front.url, verify=front.trust, trust_env=False) as found,
+    ):
+        yield found
 
 
-def test_while_no_web_process_answers_programs_are_told_when_to_come_again(tmp_path: Path) -> None:
-    with edge(tmp_path, f"http://127.0.0.1:{free_port()}") as front:
-        answer = httpx.post(
-            f"{front.url}/v1/call/stream/e-6", json=packet(0), verify=front.trust, trust_env=False
-        )
+def test_while_no_web_process_answers_programs_are_told_when_to_come_again(
+    alone: httpx.Client,
+) -> None:
+    answer = alone.post("/v1/call/stream/e-6", json=packet(0))
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
     assert "come again" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/login/", "/admin/login/"])
+def test_guessing_at_passwords_is_slowed_down_and_reading_is_not(
+    alone: httpx.Client, path: str
+) -> None:
+    statuses = [alone.post(path).status_code for _ in range(60)]
+    assert statuses.count(429) > 20
+    assert alone.get(path).status_code == 503
 
 
 def test_a_packet_that_dies_with_its_web_process_goes_to_another(
