@@ -113,6 +113,16 @@ def test_a_body_too_large_for_one_packet_is_refused_as_json(
     assert (answer.status_code, "too large" in answer.json()["detail"]) == (413, True)
 
 
+def test_a_header_too_long_is_refused_as_json(client: httpx.Client) -> None:
+    answer = client.get("/v1/stats", headers={"X-API-Key": "x" * 40_000})
+    assert (answer.status_code, "cannot be read" in answer.json()["detail"]) == (400, True)
+
+
+def test_plain_http_on_the_port_of_https_is_refused_as_json(front: Edge) -> None:
+    answer = httpx.get(f"http://localhost:{front.port}/v1/stats", trust_env=False)
+    assert (answer.status_code, "cannot be read" in answer.json()["detail"]) == (400, True)
+
+
 async def test_a_socket_lives(front: Edge, key: dict[str, str]) -> None:
     address = f"wss://localhost:{front.port}/ws/dashboard"
     async with websockets.connect(address, ssl=front.trust, additional_headers=key) as socket:
