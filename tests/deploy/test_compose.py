@@ -147,6 +147,7 @@ def test_the_secrets_are_made_once_and_can_be_read(
     }
     assert stat.S_IMODE((script.parent / "secrets").stat().st_mode) == 0o700
     assert (tmp_path / ".env").read_text() == "ALLOWED_HOSTS=calls.example.com\n"
+    monkeypatch.delenv("DATABASE_URL", raising=False)
     monkeypatch.setenv("DATABASE_URL_FILE", str(script.parent / "secrets" / "database_url"))
     assert made["postgres_password"] in secret("DATABASE_URL", address("postgresql"))
     assert made["redis_conf"].split()[1] in made["redis_url"]
