@@ -9,7 +9,7 @@ import pytest
 from callcenter.embedded.engines import Urls
 from tests.processes import web
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
 ELSEWHERE = {"Host": "calls.example.com"}
 
