@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,12 @@ from tests.waiting import until
 
 CONFIGURATION = Path(settings.BASE_DIR) / "deploy" / "nginx"
 ABSENT = "no nginx was found on the PATH: the edge is not tested"
+# nginx knows no leash: whoever kills the tests would leave it behind.
+LEASHED = [
+    sys.executable,
+    "-c",
+    "import sys; from callcenter import leash; sys.exit(leash.wrap(sys.argv[1:]))",
+]
 # Debian puts it where users do not look.
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 
@@ -61,7 +68,8 @@ def edge(home: Path, *webs: str) -> Iterator[Edge]:
     with log.open("wb") as output:
         checked = subprocess.run([*words, "-t"], capture_output=True, text=True)
         assert checked.returncode == 0, checked.stderr
-        process = leash.spawn([*words, "-g", f"{rights}daemon off;"], stdout=output, stderr=output)
+        program = [*LEASHED, *words, "-g", f"{rights}daemon off;"]
+        process = leash.spawn(program, cwd=settings.BASE_DIR, stdout=output, stderr=output)
     try:
         until(lambda: _listens(port), 10, "nginx")
         trust = create_default_context(cafile=conf / "tls" / "certificate.pem")
