@@ -3,6 +3,8 @@
 # make lint                   the checks alone
 # make load                   the proofs under load in their long form (minutes)
 # make fuzz                   hostile requests and orders of steps in their long form (minutes)
+# make lock                   requirements.lock from requirements.txt, with hashes, for the image
+# make audit                  known weaknesses of what is installed; asks a service on the network
 # make bench [ARGS=…]         ingest measured beside a peer; ARGS=--help tells more
 
 VENV := .venv
@@ -12,7 +14,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Checks need neither a database nor what is kept in DATA_DIR.
 CHECK := SECRET_KEY=unused $(BIN)/python -W ignore manage.py
 
-.PHONY: run test lint load fuzz bench
+.PHONY: run test lint load fuzz bench lock audit
 
 run: $(VENV)/installed
 	@exec $(BIN)/python manage.py up --with-parent $(ARGS)
@@ -37,6 +39,15 @@ fuzz: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev $(VENV)/installed-load
 	$(BIN)/python -m tests.load.bench $(ARGS)
 
+lock: $(VENV)/installed-tools
+	$(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --no-deps \
+		--no-annotate --generate-hashes --custom-compile-command "make lock" \
+		--output-file requirements.lock requirements.txt
+
+audit: $(VENV)/installed-tools
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
+		--requirement requirements.lock
+
 $(VENV)/installed: requirements.txt | $(BIN)/python
 	@echo "installing what the system needs; this takes a while the first time"
 	@$(PIP) -r requirements.txt
@@ -45,6 +56,10 @@ $(VENV)/installed: requirements.txt | $(BIN)/python
 $(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
 	@echo "installing what the tests need"
 	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/installed-tools: requirements-tools.txt $(VENV)/installed
+	@$(PIP) -r requirements-tools.txt
 	@touch $@
 
 $(VENV)/installed-load: tests/load/requirements.txt $(VENV)/installed

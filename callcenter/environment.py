@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -10,6 +11,7 @@ Value = TypeVar("Value")
 
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off", ""}
+LONGEST_SECRET = 8192  # characters
 
 
 class BadSetting(SystemExit):
@@ -32,6 +34,38 @@ def read(name: str, default: str, parse: Callable[[str], Value]) -> Value:
         raise BadSetting(name, str(error)) from None
     except ValueError as error:
         raise BadSetting(name, f"{error} (got {raw!r})") from None
+
+
+def secret(name: str, parse: Callable[[str], Value], *, empty_file: bool = False) -> Value:
+    """Like `read`, from the variable or the file that `NAME_FILE` names; never shown.
+
+    A file without content is a mistake unless `empty_file`, as for what need not be given.
+    """
+    path = os.environ.get(f"{name}_FILE", "").strip()
+    raw = os.environ.get(name, "").strip()
+    if path and raw:
+        raise BadSetting(name, f"both {name} and {name}_FILE are given: keep one of them")
+    if path:
+        raw = _content(f"{name}_FILE", Path(path))
+        if not raw and not empty_file:
+            raise BadSetting(f"{name}_FILE", f"{path} is empty")
+    try:
+        return parse(raw)
+    except (Unreadable, ValueError) as error:
+        raise BadSetting(f"{name}_FILE" if path else name, str(error)) from None
+
+
+def _content(name: str, path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8") as file:
+            raw = file.read(LONGEST_SECRET + 1).strip()
+    except OSError as error:
+        raise BadSetting(name, f"{error.strerror} at {path}") from None
+    except UnicodeDecodeError:
+        raise BadSetting(name, f"{path} holds no text") from None
+    if len(raw) > LONGEST_SECRET or not raw.isprintable():
+        raise BadSetting(name, f"{path} holds more than one line of text")
+    return raw
 
 
 def flag(raw: str) -> bool:
@@ -82,9 +116,33 @@ def address(*schemes: str) -> Callable[[str], str]:
         parts = urlsplit(raw)
         if raw and (parts.scheme not in schemes or not (parts.netloc or parts.path)):
             raise ValueError(f"expected an address that begins with {' or '.join(schemes)}://")
+        try:
+            _ = parts.port
+        except ValueError:
+            # Not the error itself: what stands there may be part of a password.
+            why = "its port is no number; / @ : and # in a password are written as %2F %40 %3A %23"
+            raise ValueError(why) from None
         return raw
 
     return parse
+
+
+def hosts(raw: str) -> list[str]:
+    """`example.com,.example.org,[::1]`: names separated by commas."""
+    found = [host.strip() for host in raw.split(",") if host.strip()]
+    for host in found:
+        if not re.fullmatch(r"\*|\.?[A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]+\]", host):
+            raise ValueError(f"{host[:100]!r} is no host name; no scheme and no port, please")
+    return found
+
+
+def origins(raw: str) -> list[str]:
+    """`https://example.com,https://other.example:8443`: where pages may send forms from."""
+    found = [origin.strip() for origin in raw.split(",") if origin.strip()]
+    for origin in found:
+        if not re.fullmatch(r"https?://(\*\.)?[A-Za-z0-9_.-]{1,253}(:\d{1,5})?", origin):
+            raise ValueError(f"{origin[:100]!r} is no origin such as https://example.com")
+    return found
 
 
 def postgres(url: str) -> dict[str, Any]:

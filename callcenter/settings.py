@@ -2,6 +2,7 @@
 
 import logging
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ from callcenter.environment import (
     address,
     bucket,
     flag,
+    hosts,
     number,
     one_of,
+    origins,
     postgres,
     read,
+    secret,
     span,
     whole,
 )
@@ -38,8 +42,8 @@ SPEECH_PORT = read("SPEECH_PORT", "8001", whole(1, 65535))
 
 # Database and Redis: the given ones, else the embedded ones below DATA_DIR -------------------
 
-DATABASE_URL = read("DATABASE_URL", "", address("postgres", "postgresql"))
-REDIS_URL = read("REDIS_URL", "", address("redis", "rediss", "unix"))
+DATABASE_URL = secret("DATABASE_URL", address("postgres", "postgresql"))
+REDIS_URL = secret("REDIS_URL", address("redis", "rediss", "unix"))
 DATABASES = {"default": postgres(DATABASE_URL or embedded.database_url(DATA_DIR))}
 REDIS = REDIS_URL or embedded.redis_url(DATA_DIR)
 # Nothing outlives its transaction in a session, so that PgBouncer may lend one to many.
@@ -60,23 +64,58 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Security ------------------------------------------------------------------------------------
 
 DEBUG = read("DEBUG", "off", flag)
-SECRET_KEY = os.environ.get("SECRET_KEY", "")
-if not SECRET_KEY and DATABASE_URL and not DEBUG:
+PRODUCTION = bool(DATABASE_URL) and not DEBUG
+SECRET_KEY = secret("SECRET_KEY", str)
+if PRODUCTION and not SECRET_KEY:
     raise BadSetting("SECRET_KEY", "a production start (DATABASE_URL given, DEBUG off) needs one")
 SECRET_KEY = SECRET_KEY or embedded.secret_key(DATA_DIR)
-ALLOWED_HOSTS = [
-    host.strip()
-    for host in read("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]", str).split(",")
-    if host.strip()
-]
+ALLOWED_HOSTS = read("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]", hosts)
+# How many proxies in front are trusted to say from where and how a request came.
+TRUSTED_PROXIES = read("TRUSTED_PROXIES", "0", whole(0, 10))
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+CSRF_TRUSTED_ORIGINS = read("CSRF_TRUSTED_ORIGINS", "", origins)
 CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SECURE = PRODUCTION
 SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = PRODUCTION
+SESSION_COOKIE_AGE = 12 * 3600  # seconds; a shift
+SECURE_HSTS_SECONDS = read("HSTS_SECONDS", "31536000", whole(0, 63_072_000)) if PRODUCTION else 0
 SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+SILENCED_SYSTEM_CHECKS = [
+    # HSTS for subdomains and in the browsers' list: what else lives under the name of this host
+    # is for the owner of the domain to say.
+    "security.W005",
+    "security.W021",
+    # `callcenter.https` sends to HTTPS what the setting asked for here would, and keeps plain
+    # HTTP for this machine itself, its probes among them.
+    "security.W008",
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("MinimumLengthValidator", "CommonPasswordValidator")
 ]
+# Five wrong passwords for a name from one address: that pair waits for a quarter of an hour, so
+# that nobody can lock others out. `manage.py axes_reset_username NAME` ends the wait.
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_CLIENT_IP_CALLABLE = "callcenter.logins.address"
+AXES_USERNAME_CALLABLE = "callcenter.logins.name"
+AXES_LOCKOUT_CALLABLE = "callcenter.logins.locked"
+# What is typed as a name may be a password.
+AXES_SENSITIVE_PARAMETERS = ["username"]
+AXES_VERBOSE = False
+AXES_ENABLE_ADMIN = False
+AXES_DISABLE_ACCESS_LOG = True
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "board"
 LOGOUT_REDIRECT_URL = "login"
@@ -91,6 +130,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "axes",
     "channels",
     "django_q",
     "ninja",
@@ -101,6 +141,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "calls.api.errors.JsonErrors",
+    "callcenter.https.HttpsOnly",
     "django.middleware.security.SecurityMiddleware",
     "callcenter.csp.ContentSecurityPolicy",
     "callcenter.static_files.StaticFiles",
@@ -110,6 +151,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 TEMPLATES = [
     {
@@ -175,7 +217,7 @@ Q_CLUSTER: dict[str, Any] = {
 AI_BASE_URL = read("AI_BASE_URL", "", address("http", "https")).rstrip("/")
 OWN_SPEECH_SERVICE = not AI_BASE_URL
 AI_BASE_URL = AI_BASE_URL or f"http://{HOST}:{SPEECH_PORT}/v1"
-AI_API_KEY = os.environ.get("AI_API_KEY", "")
+AI_API_KEY = secret("AI_API_KEY", str, empty_file=True)
 AI_MODEL = read("AI_MODEL", "whisper-1", str)
 AI_TIMEOUT = read("AI_TIMEOUT", "30", number(1, 3600))
 AI_CONCURRENCY = read("AI_CONCURRENCY", "8", whole(1, 10_000))
@@ -190,7 +232,7 @@ SPEECH_ENGINE = read("SPEECH_ENGINE", "pocketsphinx", one_of("pocketsphinx", "ca
 CALL_IDLE_TIMEOUT = read("CALL_IDLE_TIMEOUT", "30", number(1, 86_400))
 ARCHIVE_AFTER = read("ARCHIVE_AFTER", "", duration)
 DELETE_AFTER = read("DELETE_AFTER", "", duration)
-STORAGE_URL = read("STORAGE_URL", "", bucket)
+STORAGE_URL = secret("STORAGE_URL", bucket, empty_file=True)
 RECORDINGS = DATA_DIR / "recordings"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -224,6 +266,6 @@ LOGGING = {
     "loggers": {
         # What these libraries say at INFO is their own housekeeping.
         name: {"level": max(logging.WARNING, getattr(logging, LOG_LEVEL))}
-        for name in ("httpx", "httpcore", "django_q", "django-q", "asyncio", "daphne")
+        for name in ("httpx", "httpcore", "django_q", "django-q", "asyncio", "daphne", "axes")
     },
 }

@@ -23,6 +23,12 @@ def pytest_runtest_teardown() -> None:
     events.settle()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def plain_http() -> None:
+    """Django's test client speaks it to a host of no machine, where DATABASE_URL is given too."""
+    settings.PRODUCTION = False
+
+
 @pytest.fixture(scope="session")
 def engines() -> Iterator[Urls]:
     """PostgreSQL and Redis, started once a run unless DATABASE_URL and REDIS_URL are given."""

@@ -18,6 +18,7 @@ from callcenter.environment import BadSetting
 from callcenter.worker.cluster import Cluster
 from callcenter.worker.pulse import Pulse
 
+HOMES = "callcenter-worker-"
 LOOK_EVERY = 0.5  # seconds
 LOOK_AT_START_EVERY = 0.1  # seconds, until the cluster is whole
 SILENT_TOO_LONG = 60.0  # seconds without a heartbeat
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 def run() -> None:
     check_queue(settings.Q_CLUSTER)
-    with tempfile.TemporaryDirectory(prefix="callcenter-worker-") as home:
+    with tempfile.TemporaryDirectory(prefix=HOMES) as home:
         Watch(Path(home)).run()
 
 
@@ -48,6 +49,7 @@ class Watch:
     def __init__(self, home: Path) -> None:
         self._name = ""
         self._stop_file = home / "stop"
+        self._sign_of_life = home / "alive"
         self._environment = {
             # Whoever started us may be a web process, whose pool forked workers must not share.
             "CALLCENTER_ROLE": "worker",
@@ -68,7 +70,7 @@ class Watch:
         self._pulse.start()
         try:
             while not self._asked_within(self._look()):
-                pass
+                self._sign_of_life.touch()
             self._stop()
         finally:
             if self._cluster:

@@ -1,5 +1,6 @@
 """API keys: made and revoked, never changed. The secret is shown once."""
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -20,8 +21,11 @@ from calls.models.audit import Verb
 from calls.records import audit
 
 SHOWN_ONCE = "The key is <code>{}</code>. It is shown this once and kept nowhere: copy it now."
-SHOWN = ("name", "prefix", "allowed", "rate", "created_at", "last_used_at", "revoked_at")
-ASKED = ("name", "scopes", "rate")
+SHOWN = (
+    *("name", "prefix", "allowed", "rate"),
+    *("created_at", "expires_at", "last_used_at", "revoked_at"),
+)
+ASKED = ("name", "scopes", "rate", "expires_at")
 
 
 class NewKeyForm(forms.ModelForm[ApiKey]):
@@ -30,6 +34,13 @@ class NewKeyForm(forms.ModelForm[ApiKey]):
     class Meta:
         model = ApiKey
         fields = ASKED
+        help_texts = {"expires_at": "In UTC; empty: until it is revoked."}
+
+    def clean_expires_at(self) -> datetime | None:
+        expires_at: datetime | None = self.cleaned_data["expires_at"]
+        if expires_at and expires_at <= timezone.now():
+            raise forms.ValidationError("This is over: the key would never be good.")
+        return expires_at
 
 
 @admin.register(ApiKey)
@@ -71,6 +82,7 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
             name=said["name"],
             scopes=said["scopes"],
             rate=said["rate"],
+            expires_at=said["expires_at"],
             now=timezone.now(),
             actor=f"user {request.user}",
         )

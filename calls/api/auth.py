@@ -34,6 +34,7 @@ def create_key(
     scopes: Iterable[str],
     now: datetime,
     rate: int | None = None,
+    expires_at: datetime | None = None,
     actor: str = "system",
 ) -> tuple[ApiKey, str]:
     """A new key and its secret, which is kept nowhere: show it once. Raises ValueError."""
@@ -45,7 +46,13 @@ def create_key(
     digest = _digest(secret)
     with transaction.atomic():
         key = ApiKey.objects.create(
-            name=name, prefix=prefix, digest=digest, scopes=wanted, rate=rate, created_at=now
+            name=name,
+            prefix=prefix,
+            digest=digest,
+            scopes=wanted,
+            rate=rate,
+            created_at=now,
+            expires_at=expires_at,
         )
         detail = f"{key}: {', '.join(wanted)}"
         audit.record(actor=actor, verb=Verb.KEY_CREATED, detail=detail, now=now)
@@ -63,7 +70,7 @@ def revoke_key(key: ApiKey, *, now: datetime, actor: str) -> None:
 def find_key(secret: str, *, now: datetime) -> ApiKey | None:
     """The live key with this secret; as slow for an unknown prefix as for a wrong secret."""
     match = KEY_SHAPE.fullmatch(secret)
-    key = ApiKey.objects.live().filter(prefix=match[1]).first() if match else None
+    key = ApiKey.objects.live(now=now).filter(prefix=match[1]).first() if match else None
     if not hmac.compare_digest(_digest(secret), key.digest if key else UNKNOWN):
         return None
     if key:
@@ -94,7 +101,7 @@ def _note_use(key: ApiKey, *, now: datetime) -> None:
 
 def _checked(key: ApiKey | None, scope: str) -> ApiKey:
     if key is None:
-        raise AuthenticationError(message="this API key is unknown or revoked")
+        raise AuthenticationError(message="this API key is unknown, revoked or past its time")
     if not key.allows(scope):
         raise AuthorizationError(message=f"this API key has no scope {scope}")
     return key

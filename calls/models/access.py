@@ -5,6 +5,7 @@ from typing import Self
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Q
 
 
 class Scope(models.TextChoices):
@@ -14,8 +15,9 @@ class Scope(models.TextChoices):
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
-    def live(self) -> Self:
-        return self.filter(revoked_at=None)
+    def live(self, *, now: datetime) -> Self:
+        """Neither revoked nor past their time."""
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None)
 
 
 class ApiKey(models.Model):
@@ -29,6 +31,7 @@ class ApiKey(models.Model):
         null=True, blank=True, help_text="Packets a second; empty for no limit."
     )
     created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth import authenticate
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import Group, User
+from django.test import RequestFactory
 from django.utils import timezone
 
 from callcenter import first_run
@@ -23,10 +25,15 @@ def kept(tmp_path: Path) -> Path:
     return tmp_path / "first-run.json"
 
 
+def who(account: dict[str, str]) -> AbstractBaseUser | None:
+    """Whose name and password these are."""
+    return authenticate(RequestFactory().post("/login/"), **account)
+
+
 def test_the_file_holds_what_opens_the_doors(kept: Path) -> None:
     assert first_run.ensure(kept, now=NOW) == ""
     made = json.loads(kept.read_text())
-    admin, supervisor = authenticate(**made["admin"]), authenticate(**made["supervisor"])
+    admin, supervisor = who(made["admin"]), who(made["supervisor"])
     key = find_key(made["api_key"], now=NOW)
     assert isinstance(admin, User)
     assert admin.is_superuser
@@ -74,4 +81,4 @@ def test_a_start_that_ended_right_after_its_commit_is_finished_by_the_next(kept:
     first_run.ensure(kept, now=NOW)
     kept.rename(kept.with_name(".first-run.json.new"))
     assert first_run.ensure(kept, now=NOW) == ""
-    assert authenticate(**json.loads(kept.read_text())["admin"])
+    assert who(json.loads(kept.read_text())["admin"])

@@ -7,6 +7,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.test import Client
+from django.utils import timezone
 from django.utils.html import escape
 from pytest_django import DjangoAssertNumQueries
 
@@ -192,6 +193,21 @@ def test_a_key_is_never_changed_or_deleted(client: Client) -> None:
     assert ApiKey.objects.get().scopes == ["read"]
 
 
+def test_a_key_may_be_given_an_end_and_it_lies_ahead(client: Client) -> None:
+    asked = {
+        "name": "pbx",
+        "scopes": ["read"],
+        "expires_at_0": "2020-01-01",
+        "expires_at_1": "0:00",
+    }
+    refused = client.post("/admin/calls/apikey/add/", asked)
+    assert "would never be good" in refused.content.decode()
+    client.post("/admin/calls/apikey/add/", asked | {"expires_at_0": "2099-01-01"})
+    expires_at = ApiKey.objects.get().expires_at
+    assert expires_at is not None
+    assert expires_at.year == 2099
+
+
 def test_the_button_revokes_a_key_for_good(client: Client) -> None:
     secret = api_key("read")
     key = ApiKey.objects.get()
@@ -209,7 +225,7 @@ def test_selected_keys_are_revoked_together(client: Client) -> None:
         api_key()
     chosen = {"action": "revoke_selected", "_selected_action": list(_keys())}
     client.post("/admin/calls/apikey/", chosen)
-    assert not ApiKey.objects.live().exists()
+    assert not ApiKey.objects.live(now=timezone.now()).exists()
 
 
 def test_who_may_only_see_keys_revokes_none() -> None:
@@ -219,7 +235,7 @@ def test_who_may_only_see_keys_revokes_none() -> None:
     assert "/revoke/" not in text(client, f"apikey/{pk}/change/")
     assert client.post(f"/admin/calls/apikey/{pk}/revoke/").status_code == 403
     client.post("/admin/calls/apikey/", {"action": "revoke_selected", "_selected_action": [pk]})
-    assert ApiKey.objects.live().exists()
+    assert ApiKey.objects.live(now=timezone.now()).exists()
 
 
 def _keys() -> list[int]:

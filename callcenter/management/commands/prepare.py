@@ -19,6 +19,7 @@ class Command(BaseCommand):
         except NotReady as error:
             raise CommandError(str(error)) from None
         call_command("migrate", verbosity=0, interactive=False)
+        call_command("clearsessions")
         kept = embedded.first_run_path(settings.DATA_DIR)
         if message := first_run.ensure(kept, now=timezone.now()):
             self.stdout.write(message)

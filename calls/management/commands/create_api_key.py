@@ -1,13 +1,17 @@
 """A key for a program, shown once."""
 
 from argparse import ArgumentParser
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from calls.api.auth import create_key
+from calls.durations import duration
 from calls.models.access import Scope
+
+LONGEST = timedelta(days=3650)
 
 
 class Command(BaseCommand):
@@ -19,18 +23,35 @@ class Command(BaseCommand):
             "--scope", action="append", required=True, choices=Scope.values, help="may be repeated"
         )
         parser.add_argument("--rate", type=int, help="packets a second; no limit unless given")
+        parser.add_argument(
+            "--expires", metavar="90d", help="how long it is good for; until revoked unless given"
+        )
 
-    def handle(self, *, name: str, scope: list[str], rate: int | None, **_: Any) -> None:
+    def handle(
+        self, *, name: str, scope: list[str], rate: int | None, expires: str | None, **_: Any
+    ) -> None:
         if not name.strip() or len(name) > 100:
             raise CommandError("NAME has 1 to 100 characters")
         if rate is not None and not 1 <= rate <= 1_000_000:
             raise CommandError("--rate is a number of packets a second from 1 to 1000000")
+        now = timezone.now()
         key, secret = create_key(
             name=name,
             scopes=scope,
             rate=rate,
-            now=timezone.now(),
+            now=now,
+            expires_at=now + _span(expires) if expires else None,
             actor="command create_api_key",
         )
         self.stdout.write(secret)
         self.stderr.write(f"created {key} with {', '.join(key.scopes)}; it is not shown again")
+
+
+def _span(words: str) -> timedelta:
+    try:
+        span = duration(words)
+    except ValueError as error:
+        raise CommandError(f"--expires: {error}") from None
+    if not span or span > LONGEST:
+        raise CommandError(f"--expires is more than 0 and at most {LONGEST.days}d")
+    return span

@@ -17,12 +17,13 @@ class Command(BaseCommand):
         parser.add_argument("prefix")
 
     def handle(self, *, prefix: str, **_: Any) -> None:
+        now = timezone.now()
         key = ApiKey.objects.filter(prefix=prefix.removeprefix("cc_")[:8]).first()
         if key is None:
-            known = ", ".join(str(key) for key in ApiKey.objects.live()[:20]) or "none"
+            known = ", ".join(str(key) for key in ApiKey.objects.live(now=now)[:20]) or "none"
             raise CommandError(f"there is no key with the prefix {prefix}; live keys: {known}")
         if key.revoked_at:
             self.stdout.write(f"{key} was revoked already, {key.revoked_at:%Y-%m-%d %H:%M} UTC")
             return
-        revoke_key(key, now=timezone.now(), actor="command revoke_api_key")
+        revoke_key(key, now=now, actor="command revoke_api_key")
         self.stdout.write(f"revoked {key}")

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -11,7 +12,7 @@ from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from callcenter.asgi import application
-from calls.api.auth import create_key
+from calls.api.auth import create_key, find_key
 from calls.models import ApiKey, Packet
 from tests.factories import NOW, SPEECHLESS, fresh_id
 
@@ -92,6 +93,20 @@ def test_a_key_is_shown_once_and_kept_as_a_digest(capsys: pytest.CaptureFixture[
     assert (key.name, key.scopes, key.rate) == ("pbx", ["ingest", "read"], 50)
     assert secret.startswith(f"cc_{key.prefix}_")
     assert secret.rpartition("_")[2] not in str(vars(key))
+
+
+def test_a_key_past_its_time_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("create_api_key", "pbx", "--scope=read", "--expires=30d")
+    secret = capsys.readouterr().out.strip()
+    now = ApiKey.objects.get().created_at
+    assert find_key(secret, now=now + timedelta(days=29, hours=23)) is not None
+    assert find_key(secret, now=now + timedelta(days=30)) is None
+
+
+@pytest.mark.parametrize("words", ["soon", "0", "4000d"])
+def test_an_end_that_makes_no_sense_is_refused(words: str) -> None:
+    with pytest.raises(CommandError, match="--expires"):
+        call_command("create_api_key", "pbx", "--scope=read", f"--expires={words}")
 
 
 def test_revoking_names_the_keys_there_are(capsys: pytest.CaptureFixture[str]) -> None:
