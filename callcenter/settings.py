@@ -99,6 +99,7 @@ MIDDLEWARE = [
     "calls.api.errors.JsonErrors",
     "django.middleware.security.SecurityMiddleware",
     "callcenter.csp.ContentSecurityPolicy",
+    "callcenter.health.AtTheDoor",
     "callcenter.static_files.StaticFiles",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -8,6 +8,7 @@ with the load and nobody waits for a timer.
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -55,6 +56,13 @@ class Writer:
         self._size = 0
         self._ready = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._began: float | None = None
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds since the batch under way was taken; 0 while none is."""
+        began = self._began
+        return time.monotonic() - began if began is not None else 0.0
 
     async def store(self, arrivals: Sequence[Arrival]) -> list[Receipt]:
         """Stores packets and answers after their commit. Raises `Busy`.
@@ -92,7 +100,9 @@ class Writer:
 
     def _run(self) -> None:
         while True:
+            self._began = None
             batch = self._take()
+            self._began = time.monotonic()
             outcomes = [(waiter, _attempt(waiter.work)) for waiter in batch if waiter.work]
             outcomes += _store([waiter for waiter in batch if not waiter.work])
             _answer(outcomes)
