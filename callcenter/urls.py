@@ -6,6 +6,7 @@ from django.urls import include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 
 from callcenter.health import health
+from callcenter.metrics.view import metrics
 from calls.api.errors import WORDS, problem
 from calls.api.routes import api
 
@@ -25,6 +26,7 @@ urlpatterns = [
     re_path(r"^v1(?:/.*)?$", nothing),
     path("docs", docs, name="docs"),
     path("health", health, name="health"),
+    path("metrics", metrics, name="metrics"),
     path("admin/", admin.site.urls),
     path("", include("dashboard.urls")),
 ]

@@ -2,6 +2,9 @@
 
 import asyncio
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import uvicorn
@@ -46,6 +49,22 @@ class Protocol(HttpToolsProtocol):
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "callcenter.settings")
     os.environ["CALLCENTER_ROLE"] = "web"
+    with _shared_figures():
+        _serve()
+
+
+@contextmanager
+def _shared_figures() -> Iterator[None]:
+    """A place where several processes count together, gone with the last of them."""
+    if settings.WEB_PROCESSES == 1 or os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="callcenter-metrics-") as place:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = place
+        yield
+
+
+def _serve() -> None:
     uvicorn.run(
         "callcenter.asgi:application",
         host=settings.HOST,

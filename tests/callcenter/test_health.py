@@ -1,17 +1,12 @@
 """/health says what works, quickly, and 503 only where packets cannot be stored."""
 
-import signal
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
-import httpx
-import psutil
 import pytest
 from django.db import connection
 from django.test import Client
@@ -23,10 +18,7 @@ from callcenter.probe import Probe
 from calls.ingest.batching import writer
 from calls.models import AiService, Heartbeat, Job
 from calls.models.job import Priority
-from tests.concurrency.test_ingest_under_load import Postgres
 from tests.factories import ended_call
-from tests.load.bench import product
-from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -153,35 +145,3 @@ def test_a_look_that_hangs_keeps_one_thread_and_nobody_else() -> None:
     assert time.monotonic() - began < 1
     assert len(looks) == 1
     over.set()
-
-
-@pytest.mark.processes
-def test_engines_that_are_frozen_do_not_freeze_the_answer(tmp_path: Path) -> None:
-    postgres = Postgres(tmp_path)
-    with product(tmp_path) as (url, _):
-        redis = psutil.Process(int((tmp_path / "redis" / "redis.pid").read_text()))
-        redis.send_signal(signal.SIGSTOP)
-        try:
-            status, _, took = asked(url)
-            until(lambda: not asked(url)[1]["redis"]["ok"], 5)
-        finally:
-            redis.send_signal(signal.SIGCONT)
-        assert status == 200
-        assert took < 2
-        postgres.freeze()
-        try:
-            until(lambda: asked(url)[0] == 503, 5)
-            with ThreadPoolExecutor(20) as pool:
-                answers = list(pool.map(lambda _: asked(url), range(20)))
-        finally:
-            postgres.thaw()
-        assert {status for status, _, _ in answers} == {503}
-        assert max(took for _, _, took in answers) < 2
-        assert {said["database"]["words"] for _, said, _ in answers} == {"does not answer"}
-        until(lambda: asked(url)[0] == 200, 10)
-
-
-def asked(url: str) -> tuple[int, dict[str, Any], float]:
-    began = time.monotonic()
-    answer = httpx.get(f"{url}/health", timeout=10, trust_env=False)
-    return answer.status_code, answer.json()["parts"], time.monotonic() - began
