@@ -16,6 +16,7 @@ from pydantic import ValidationError as Invalid
 
 from callcenter.limits import App, Message, Receive, Send, replay
 from callcenter.metrics.acknowledging import ACCEPTED, BUSY, REFUSED, observe
+from calls import context
 from calls.api import acceptance
 from calls.api.auth import known_keys, secret_of
 from calls.api.errors import answer_to
@@ -89,7 +90,10 @@ class IngestLane:
 async def _ingest_key(headers: list[tuple[bytes, bytes]]) -> ApiKey | None:
     secret = secret_of(headers)
     key = await known_keys.find(secret) if secret else None
-    return key if key and key.allows(Scope.INGEST) else None
+    if key is None or not key.allows(Scope.INGEST):
+        return None
+    context.note_key(key.prefix)
+    return key
 
 
 async def _accept(content: bytes, send: Send) -> None:

@@ -1,6 +1,7 @@
 """The web process, `python -m callcenter.web`: uvicorn with bounds on what a client may hold."""
 
 import asyncio
+import logging.config
 import os
 import tempfile
 from collections.abc import Iterator
@@ -49,6 +50,8 @@ class Protocol(HttpToolsProtocol):
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "callcenter.settings")
     os.environ["CALLCENTER_ROLE"] = "web"
+    # For the process that looks after several; each of them does so itself.
+    logging.config.dictConfig(settings.LOGGING)
     with _shared_figures():
         _serve()
 

@@ -189,7 +189,8 @@ class Driver:
                 await self._tools.client.transcribe(CLIP)
             except RequestFailed as failure:
                 if failure.kind in FAULTS:
-                    log.warning("the AI service is away: %s", failure.words)
+                    answer = failure.status or "no answer"
+                    log.warning("the AI service is away: %s (%s)", failure.kind, answer)
                     await self._tools.ledger(_note_silence, (failure.words, began))
                     return
         await self._tools.ledger(_note_answer, began)

@@ -14,6 +14,7 @@ from django.utils import timezone
 from ninja.errors import AuthenticationError, AuthorizationError
 from ninja.security import APIKeyHeader, HttpBearer
 
+from calls import context
 from calls.ingest.batching import Busy, writer
 from calls.models import ApiKey
 from calls.models.access import Scope
@@ -95,6 +96,7 @@ def checked(key: ApiKey | None, scope: str) -> ApiKey:
     """The key, if it may do this. Raises ninja's `AuthenticationError` and `AuthorizationError`."""
     if key is None:
         raise AuthenticationError(message="this API key is unknown or revoked")
+    context.note_key(key.prefix)
     if not key.allows(scope):
         raise AuthorizationError(message=f"this API key has no scope {scope}")
     return key

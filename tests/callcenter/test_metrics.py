@@ -215,4 +215,4 @@ def test_two_processes_count_together(two_processes: str, tmp_path: Path) -> Non
 def counted(path: Path) -> float:
     """What one process has counted."""
     rows = MmapedDict.read_all_values_from_file(str(path))  # type: ignore[no-untyped-call]
-    return sum(value for _, value, *_ in rows)
+    return sum(float(value) for _, value, *_ in rows)
