@@ -6,10 +6,11 @@ import re
 import secrets
 import time
 from collections.abc import MutableMapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from callcenter.limits import App, Message, Receive, Send
-from calls import context
+from calls import context, tracing
 from calls.context import About
 
 HEADER = b"x-request-id"
@@ -56,7 +57,12 @@ class Requests:
             await send(message)
 
         try:
-            await self.app(scope, receive, answer)
+            if tracing.ON:
+                with _traced(scope, about) as span:
+                    await self.app(scope, receive, answer)
+                    _note_status(span, status)
+            else:
+                await self.app(scope, receive, answer)
         finally:
             if status != 202 or not is_ingest(path):
                 self._tell(scope, about, status, time.perf_counter() - began)
@@ -94,6 +100,29 @@ class Requests:
             return None
         self._sampled[status] = (now, 0)
         return count
+
+
+def _traced(scope: MutableMapping[str, Any], about: About) -> AbstractContextManager[Any]:
+    """The name is the same for all calls, so that it can be counted by."""
+    method, call_id = scope.get("method", "WEBSOCKET"), about.call_id
+    path = scope["path"]
+    route = path.replace(call_id, "{call_id}", 1) if call_id else "/".join(path.split("/")[:3])
+    attributes = {
+        "http.request.method": method,
+        "url.path": path[:300],
+        "request.id": about.request_id,
+    }
+    if call_id:
+        attributes["call.id"] = call_id
+    return tracing.span(
+        f"{method} {route}", kind="server", headers=scope["headers"], attributes=attributes
+    )
+
+
+def _note_status(span: Any, status: int) -> None:
+    span.set_attribute("http.response.status_code", status)
+    if status >= 500:
+        tracing.failed(span, str(status))
 
 
 def is_ingest(path: str) -> bool:

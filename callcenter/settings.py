@@ -18,6 +18,7 @@ from callcenter.environment import (
     postgres,
     read,
     span,
+    tracing,
     whole,
 )
 from calls.durations import duration
@@ -203,6 +204,10 @@ STORAGES = {
         },
     },
 }
+
+# Traces --------------------------------------------------------------------------------------
+
+TRACING = tracing()
 
 # Logs ----------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
+from calls import tracing
 from calls.ai import breaker, runs
 from calls.ai.audio import Audio
 from calls.ai.claims import Claim, LostClaim, claim_due, renew
@@ -49,6 +50,7 @@ def drive() -> None:
             if not ours:
                 return
             asyncio.run(Driver().run())
+            tracing.flush()
 
 
 def work_waits(*, now: datetime) -> bool:

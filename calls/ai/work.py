@@ -10,7 +10,7 @@ from datetime import datetime
 from django.conf import settings
 from django.utils import timezone
 
-from calls import context
+from calls import context, tracing
 from calls.ai import recording, retry, runs
 from calls.ai.attempts import Progress
 from calls.ai.claims import Claim, LostClaim
@@ -41,7 +41,8 @@ async def work_on(claim: Claim, tools: Tools) -> None:
     try:
         found: Recording = await tools.reader(recording.read, claim)
         context.begin(About(named=found.call_id))
-        await _Work(claim, found, tools).run()
+        with tracing.span("run of a call", attributes={"call.id": found.call_id}):
+            await _Work(claim, found, tools).run()
     except LostClaim as error:
         log.warning("%s", error)
     except Exception:
