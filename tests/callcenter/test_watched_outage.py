@@ -14,6 +14,7 @@ import httpx
 import psutil
 import pytest
 
+from callcenter.handler import AT_ONCE
 from tests.callcenter.test_metrics import Samples, packet, parsed
 from tests.concurrency.test_ingest_under_load import Postgres
 from tests.load.bench import product
@@ -21,6 +22,9 @@ from tests.load.client import connect
 from tests.waiting import until
 
 pytestmark = pytest.mark.processes
+
+
+PAGES = 2 * AT_ONCE
 
 
 @dataclass
@@ -43,6 +47,11 @@ class System:
         answer = self.scrape()
         assert answer.status_code == 200, answer.text
         return parsed(answer.text)
+
+    def page(self) -> None:
+        """What hangs with the database."""
+        headers = {"authorization": f"Bearer {self.key}"}
+        httpx.get(f"{self.url}/v1/stats", headers=headers, timeout=60, trust_env=False)
 
     async def send(self) -> int:
         connection = await connect(self.url)
@@ -88,7 +97,9 @@ def test_a_frozen_redis_is_told_and_packets_are_taken(system: System) -> None:
 
 def test_a_frozen_database_freezes_no_answer(system: System) -> None:
     assert system.samples()["callcenter_database_up"] == {(): 1}
-    with frozen_database(system.home):
+    with ThreadPoolExecutor(PAGES) as pages, frozen_database(system.home):
+        for _ in range(PAGES):
+            pages.submit(system.page)
         until(lambda: system.health()[0] == 503, 5)
         with ThreadPoolExecutor(20) as pool:
             answers = list(pool.map(lambda _: system.health(), range(20)))
