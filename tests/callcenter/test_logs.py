@@ -158,7 +158,7 @@ def said_by(process: Running) -> list[dict[str, Any]]:
 def test_no_line_of_web_or_worker_holds_audio_words_or_keys(engines: Urls, tmp_path: Path) -> None:
     """Calls go through while everything that can be refused or fail does so, at LOG_LEVEL=DEBUG."""
     answer = {"text": SPOKEN, "segments": [{"start": 0.0, "end": 1.0, "text": f"{SPOKEN} please"}]}
-    trouble = (500, {}, {"error": {"message": f"cannot take {SPOKEN} {AUDIO}"}})
+    trouble: Any = (500, {}, {"error": {"message": f"cannot take {SPOKEN} {AUDIO}"}})
     secret, port = api_key(), free_port()
     loud = {"LOG_LEVEL": "DEBUG", "AI_API_KEY": "sk-very-secret-key", "PORT": str(port)}
     (tmp_path / "web").mkdir()
