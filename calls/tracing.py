@@ -55,7 +55,7 @@ def _span(
         name,
         context=propagate.extract(_text(headers)) if headers is not None else None,
         kind=trace.SpanKind[kind.upper()],
-        links=[trace.Link(link) for link in dict.fromkeys(links) if link and link.is_valid],
+        links=[trace.Link(link) for link in links if link and link.is_valid],
         attributes=dict(attributes),
         # What errors say may hold what is not to be told.
         record_exception=False,
