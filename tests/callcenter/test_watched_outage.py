@@ -61,7 +61,7 @@ class System:
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     home = tmp_path_factory.mktemp("watched")
-    with product(home) as (url, key):
+    with product(home) as (url, key, _):
         yield System(home, url, key)
 
 
