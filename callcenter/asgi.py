@@ -13,17 +13,18 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "callcenter.settings")
 os.environ.setdefault("CALLCENTER_ROLE", "web")
 django.setup(set_prefix=False)
 
-# Consumers need the models, which setup() loads.
+# These need the settings, or the models, which setup() loads.
 from callcenter import sockets  # noqa: E402
 from callcenter.handler import OneThread  # noqa: E402
 from callcenter.lane import IngestLane  # noqa: E402
 from callcenter.lifespan import lifespan  # noqa: E402
+from callcenter.requests import Requests  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": BodyLimit(IngestLane(OneThread())),
+        "http": Requests(BodyLimit(IngestLane(OneThread()))),
         "lifespan": lifespan,
-        "websocket": AuthMiddlewareStack(URLRouter(sockets.routes)),
+        "websocket": Requests(AuthMiddlewareStack(URLRouter(sockets.routes))),
     }
 )
 

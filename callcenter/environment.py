@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -92,6 +93,24 @@ def number(low: float, high: float) -> Callable[[str], float]:
         return float(raw)
 
     return parse
+
+
+def tracing() -> str | None:
+    """Where spans go by OpenTelemetry's variables: otlp, console, or None for nowhere."""
+    chosen = read("OTEL_TRACES_EXPORTER", "", one_of("otlp", "console", "none", ""))
+    endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    given = [read(name, "", address("http", "https")) for name in endpoints]
+    protocols = ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
+    for name in protocols:
+        read(name, "http/protobuf", one_of("http/protobuf"))
+    chosen = chosen or ("otlp" if any(given) else "none")
+    if chosen == "none" or read("OTEL_SDK_DISABLED", "off", flag):
+        return None
+    try:
+        find_spec("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+    except ModuleNotFoundError:
+        raise BadSetting("OTEL_TRACES_EXPORTER", "install requirements-otel.txt first") from None
+    return chosen
 
 
 def span(raw: str) -> tuple[float, float]:

@@ -7,6 +7,8 @@ from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.http import HttpResponseBase
 
+# They take no connection of the pool, and must answer while all that do hang.
+WITHOUT_A_TURN = {"/health", "/metrics"}
 AT_ONCE = 12  # requests; the database has connections for them, the sockets and the writer
 
 
@@ -28,7 +30,12 @@ class OneThread(ASGIHandler):
         super().load_middleware(is_async=False)
 
     async def get_response_async(self, request: ASGIRequest) -> HttpResponseBase:  # type: ignore[override]
+        if request.path in WITHOUT_A_TURN:
+            return await self._respond(request)
         turns = self._turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(AT_ONCE))
         async with turns:
-            response: HttpResponseBase = await sync_to_async(self.get_response)(request)
+            return await self._respond(request)
+
+    async def _respond(self, request: ASGIRequest) -> HttpResponseBase:
+        response: HttpResponseBase = await sync_to_async(self.get_response)(request)
         return response

@@ -6,6 +6,7 @@ door; whatever is not plainly good goes the whole way and gets its answer from t
 """
 
 import re
+import time
 from collections.abc import Awaitable, Iterable, MutableMapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from ninja.errors import HttpError, ValidationError
 from pydantic import ValidationError as Invalid
 
 from callcenter.limits import App, Message, Receive, Send, replay
+from callcenter.metrics.acknowledging import ACCEPTED, BUSY, REFUSED, observe
+from calls import context
 from calls.api import acceptance
 from calls.api.auth import known_keys, secret_of
 from calls.api.errors import answer_to
@@ -25,7 +28,7 @@ from calls.states import CALL_ID_PATTERN
 
 STREAM = re.compile(rf"/v1/call/stream/((?!stream\Z){CALL_ID_PATTERN[1:-1]})")
 BULK = "/v1/packets"
-ACCEPTED = (
+HEADERS = (
     (b"content-type", b"application/json; charset=utf-8"),
     (b"x-content-type-options", b"nosniff"),
 )
@@ -47,15 +50,20 @@ class IngestLane:
             await self.django(scope, receive, send)
             return
         message = await receive()
+        began = time.perf_counter()
+        route = "stream" if stream else "bulk"
         try:
             answer = await self._taken(stream and stream[1], scope["headers"], message)
         except (Busy, HttpError) as refusal:
             await _refuse(answer_to(refusal), send)
+            outcome = BUSY if isinstance(refusal, Busy) else REFUSED
+            observe[route, outcome](time.perf_counter() - began)
             return
         if answer is None:
             await self.django(scope, replay(message, receive), send)
         else:
             await _accept(answer, send)
+            observe[route, ACCEPTED](time.perf_counter() - began)
 
     async def _taken(
         self, call_id: str | None, headers: list[tuple[bytes, bytes]], message: Message
@@ -82,11 +90,14 @@ class IngestLane:
 async def _ingest_key(headers: list[tuple[bytes, bytes]]) -> ApiKey | None:
     secret = secret_of(headers)
     key = await known_keys.find(secret) if secret else None
-    return key if key and key.allows(Scope.INGEST) else None
+    if key is None or not key.allows(Scope.INGEST):
+        return None
+    context.note_key(key.prefix)
+    return key
 
 
 async def _accept(content: bytes, send: Send) -> None:
-    await _send(202, ACCEPTED, content, send)
+    await _send(202, HEADERS, content, send)
 
 
 async def _refuse(response: HttpResponse, send: Send) -> None:

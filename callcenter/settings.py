@@ -8,7 +8,7 @@ from typing import Any
 
 import django_stubs_ext
 
-from callcenter import embedded
+from callcenter import embedded, logs
 from callcenter.environment import (
     BadSetting,
     address,
@@ -22,6 +22,7 @@ from callcenter.environment import (
     read,
     secret,
     span,
+    tracing,
     whole,
 )
 from calls.durations import duration
@@ -144,6 +145,7 @@ MIDDLEWARE = [
     "callcenter.https.HttpsOnly",
     "django.middleware.security.SecurityMiddleware",
     "callcenter.csp.ContentSecurityPolicy",
+    "callcenter.health.AtTheDoor",
     "callcenter.static_files.StaticFiles",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -249,23 +251,47 @@ STORAGES = {
     },
 }
 
+# Traces --------------------------------------------------------------------------------------
+
+TRACING = tracing()
+
 # Logs ----------------------------------------------------------------------------------------
 
 LOG_LEVEL = read("LOG_LEVEL", "INFO", one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
+# A production start writes for machines, a terminal reads text.
+LOG_FORMAT = read(
+    "LOG_FORMAT", "json" if DATABASE_URL and not DEBUG else "text", one_of("json", "text")
+)
+# What libraries say below WARNING is their own housekeeping, and may hold what no log should.
+QUIETLY = max(logging.WARNING, getattr(logging, LOG_LEVEL))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "tidy": {
-            "format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-            "datefmt": "%H:%M:%S",
+        "line": {
+            "()": "callcenter.logs.Json" if LOG_FORMAT == "json" else "callcenter.logs.Text",
+            "secrets": [SECRET_KEY, AI_API_KEY, DATABASES["default"]["PASSWORD"]],
         }
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "tidy"}},
-    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "filters": {"one_line_a_request": {"()": "callcenter.logs.OneLineARequest"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["one_line_a_request"],
+        }
+    },
+    "root": {"handlers": ["console"], "level": QUIETLY},
     "loggers": {
-        # What these libraries say at INFO is their own housekeeping.
-        name: {"level": max(logging.WARNING, getattr(logging, LOG_LEVEL))}
-        for name in ("httpx", "httpcore", "django_q", "django-q", "asyncio", "daphne", "axes")
+        **{name: {"level": LOG_LEVEL} for name in ("callcenter", "calls", "dashboard")},
+        # Django's own handlers would write each line once more, in a shape of their own.
+        **{
+            name: {"level": QUIETLY, "handlers": [], "propagate": True}
+            for name in ("django", "django.server", "django.request", "django-q")
+        },
+        # A terminal hears of failures; machines count the rest, too.
+        "callcenter.requests": {"level": LOG_LEVEL if LOG_FORMAT == "json" else QUIETLY},
     },
 }
+if LOG_FORMAT == "json":
+    logs.take_over()

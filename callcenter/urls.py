@@ -8,6 +8,7 @@ from django.views.decorators.http import require_safe
 from ninja.openapi.views import openapi_json
 
 from callcenter.health import health
+from callcenter.metrics.view import metrics
 from calls.api.errors import WORDS, problem
 from calls.api.routes import api
 
@@ -37,6 +38,7 @@ urlpatterns = [
     re_path(r"^v1(?:/.*)?$", nothing),
     path("docs", docs, name="docs"),
     path("health", health, name="health"),
+    path("metrics", metrics, name="metrics"),
     path("admin/", admin.site.urls),
     path("", include("dashboard.urls")),
 ]

@@ -1,8 +1,12 @@
 """The web process, `python -m callcenter.web`: uvicorn with bounds on what a client may hold."""
 
 import asyncio
+import logging.config
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import uvicorn
@@ -61,6 +65,24 @@ class Processes(Multiprocess):
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "callcenter.settings")
     os.environ["CALLCENTER_ROLE"] = "web"
+    # For the process that looks after several; each of them does so itself.
+    logging.config.dictConfig(settings.LOGGING)
+    with _shared_figures():
+        _serve()
+
+
+@contextmanager
+def _shared_figures() -> Iterator[None]:
+    """A place where several processes count together, gone with the last of them."""
+    if settings.WEB_PROCESSES == 1 or os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="callcenter-metrics-") as place:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = place
+        yield
+
+
+def _serve() -> None:
     config = uvicorn.Config(
         "callcenter.asgi:application",
         host=settings.HOST,

@@ -27,6 +27,7 @@ class AiService:
     requests: int = 0
     in_flight: int = 0
     most_in_flight: int = 0
+    heads: list[bytes] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     hold: threading.Event = field(default_factory=threading.Event)
 
@@ -56,6 +57,7 @@ class AiService:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
+                self.heads.append(head)
                 length = re.search(rb"(?i)content-length: (\d+)", head)
                 body = await reader.readexactly(int(length[1]) if length else 0)
                 status, headers, said = await self.answer(body)

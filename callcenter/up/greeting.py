@@ -68,7 +68,12 @@ def main() -> None:
         if time.monotonic() > deadline:
             sys.exit(f"{address()}/health does not say 200: {trouble}")
         time.sleep(0.2)
-    print(banner(first_run_path(settings.DATA_DIR)), flush=True)
+    kept = first_run_path(settings.DATA_DIR)
+    if settings.LOG_FORMAT == "text":
+        print(banner(kept), flush=True)
+    else:
+        # Logs of machines are kept and read by many: logins are no part of them.
+        print(f"The call centre is running at {address()}/, its first logins are in {kept}.")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
+from calls import tracing
 from calls.ai import breaker, runs
 from calls.ai.audio import Audio
 from calls.ai.claims import Claim, LostClaim, claim_due, renew
@@ -49,6 +50,7 @@ def drive() -> None:
             if not ours:
                 return
             asyncio.run(Driver().run())
+            tracing.flush()
 
 
 def work_waits(*, now: datetime) -> bool:
@@ -189,7 +191,8 @@ class Driver:
                 await self._tools.client.transcribe(CLIP)
             except RequestFailed as failure:
                 if failure.kind in FAULTS:
-                    log.warning("the AI service is away: %s", failure.words)
+                    answer = failure.status or "no answer"
+                    log.warning("the AI service is away: %s (%s)", failure.kind, answer)
                     await self._tools.ledger(_note_silence, (failure.words, began))
                     return
         await self._tools.ledger(_note_answer, began)

@@ -19,6 +19,7 @@ READ_TOGETHER = 5000  # packets; more than that of one call are read alone
 class Recording:
     """The audio of each track that has any, the packets of all, and the tracks' progress."""
 
+    call_id: str
     audio: Mapping[str, Audio]
     packets: Mapping[str, int]
     tracks: Mapping[str, Progress]
@@ -44,6 +45,7 @@ def _recording(
 ) -> Recording:
     audio = assemble_tracks(pieces, encoding=call.encoding, rate=call.sample_rate)
     return Recording(
+        call_id=call.call_id,
         audio=audio,
         packets={track: len(rows) for track, rows in pieces.items()},
         tracks={track: ledger[track] for track in audio},

@@ -15,6 +15,7 @@ from typing import Any, Self
 import aiohttp
 from pydantic_core import from_json
 
+from calls import tracing
 from calls.ai.audio import Audio
 from calls.models.job import Verdict
 
@@ -87,6 +88,11 @@ class Client:
 
     async def transcribe(self, audio: Audio) -> list[Segment]:
         """What is said on a track, in order of time; empty for silence. Raises `RequestFailed`."""
+        length = {"audio.ms": round(1000 * audio.seconds)}
+        with tracing.span("ask the AI service", kind="client", attributes=length):
+            return await self._transcribe(audio)
+
+    async def _transcribe(self, audio: Audio) -> list[Segment]:
         limit = self._service.timeout + 2 * audio.seconds
         try:
             async with asyncio.timeout(limit):
@@ -113,7 +119,9 @@ class Client:
         )
         form.add_field("file", wav, filename="track.wav", content_type="audio/wav")
         url = f"{self._service.url}/audio/transcriptions"
-        async with self._session.post(url, data=form, allow_redirects=False) as response:
+        async with self._session.post(
+            url, data=form, allow_redirects=False, headers=tracing.outgoing()
+        ) as response:
             body = bytearray()
             async for chunk in response.content.iter_any():
                 body += chunk

@@ -10,6 +10,7 @@ from datetime import datetime
 from django.conf import settings
 from django.utils import timezone
 
+from calls import context, tracing
 from calls.ai import recording, retry, runs
 from calls.ai.attempts import Progress
 from calls.ai.claims import Claim, LostClaim
@@ -17,6 +18,7 @@ from calls.ai.recording import Recording
 from calls.ai.runs import Answered, Request, Standing
 from calls.ai.together import Together
 from calls.ai.transcription import Client, RequestFailed
+from calls.context import About
 from calls.models import Attempt
 from calls.models.job import Verdict
 
@@ -38,7 +40,9 @@ async def work_on(claim: Claim, tools: Tools) -> None:
     """Takes the call as far as it can be taken now. Never raises but for cancellation."""
     try:
         found: Recording = await tools.reader(recording.read, claim)
-        await _Work(claim, found, tools).run()
+        context.begin(About(named=found.call_id))
+        with tracing.span("run of a call", attributes={"call.id": found.call_id}):
+            await _Work(claim, found, tools).run()
     except LostClaim as error:
         log.warning("%s", error)
     except Exception:

@@ -14,7 +14,8 @@ from django.utils import timezone
 from ninja.errors import AuthenticationError, AuthorizationError
 from ninja.security import APIKeyHeader, HttpBearer
 
-from calls.ingest.batching import writer
+from calls import context
+from calls.ingest.batching import Busy, writer
 from calls.models import ApiKey
 from calls.models.access import Scope
 from calls.models.audit import Verb
@@ -99,9 +100,11 @@ def _note_use(key: ApiKey, *, now: datetime) -> None:
         ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
 
 
-def _checked(key: ApiKey | None, scope: str) -> ApiKey:
+def checked(key: ApiKey | None, scope: str) -> ApiKey:
+    """The key, if it may do this. Raises ninja's `AuthenticationError` and `AuthorizationError`."""
     if key is None:
         raise AuthenticationError(message="this API key is unknown, revoked or past its time")
+    context.note_key(key.prefix)
     if not key.allows(scope):
         raise AuthorizationError(message=f"this API key has no scope {scope}")
     return key
@@ -113,7 +116,7 @@ class _Bearer(HttpBearer):
         self.scope = scope
 
     def authenticate(self, request: HttpRequest, token: str) -> ApiKey:
-        return _checked(find_key(token, now=timezone.now()), self.scope)
+        return checked(find_key(token, now=timezone.now()), self.scope)
 
 
 class _Header(APIKeyHeader):
@@ -124,19 +127,19 @@ class _Header(APIKeyHeader):
         self.scope = scope
 
     def authenticate(self, request: HttpRequest, key: str | None) -> ApiKey | None:
-        return _checked(find_key(key, now=timezone.now()), self.scope) if key else None
+        return checked(find_key(key, now=timezone.now()), self.scope) if key else None
 
 
 class _LaneBearer(_Bearer):
     async def authenticate(self, request: HttpRequest, token: str) -> ApiKey:  # type: ignore[override]
-        return _checked(await known_keys.find(token), self.scope)
+        return checked(await known_keys.find(token), self.scope)
 
 
 class _LaneHeader(_Header):
     async def authenticate(  # type: ignore[override]
         self, request: HttpRequest, key: str | None
     ) -> ApiKey | None:
-        return _checked(await known_keys.find(key), self.scope) if key else None
+        return checked(await known_keys.find(key), self.scope) if key else None
 
 
 def scope(name: Scope) -> list[HttpBearer | APIKeyHeader]:
@@ -155,15 +158,23 @@ class KnownKeys:
     def __init__(self) -> None:
         self._found: dict[str, tuple[float, ApiKey | None]] = {}
 
-    async def find(self, secret: str) -> ApiKey | None:
-        """Like `find_key`, for an event loop. Raises `Busy` while the database is away."""
+    async def find(self, secret: str, *, when_away: float = 0.0) -> ApiKey | None:
+        """Like `find_key`, for an event loop. Raises `Busy` while the database is away.
+
+        For so many seconds more a key that was good then counts `when_away`.
+        """
         digest = _digest(secret)
         until, key = self._found.get(digest, (0.0, None))
         if until > time.monotonic():
             return key
         if not KEY_SHAPE.fullmatch(secret):
             return None
-        key = await writer.run(lambda: find_key(secret, now=timezone.now()))
+        try:
+            key = await writer.run(lambda: find_key(secret, now=timezone.now()))
+        except Busy:
+            if key and until + when_away > time.monotonic():
+                return key
+            raise
         if len(self._found) >= KEYS_KNOWN:
             self._found.clear()
         self._found[digest] = (time.monotonic() + KEY_KNOWN_FOR, key)

@@ -13,6 +13,7 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from pydantic import BaseModel
 
+from calls import context
 from calls.ai.jobs import RunRefused
 from calls.api.rates import RateExceeded
 from calls.ingest.batching import Busy
@@ -83,7 +84,9 @@ def _too_fast(error: RateExceeded) -> HttpResponse:
 
 def _store_away(error: Exception) -> HttpResponse:
     """The sender still has what it sent and comes again."""
-    log.warning("a request was put off: %s", str(error).splitlines()[0])
+    why = str(error).partition("\n")[0]
+    if not context.note_why(why):
+        log.warning("a request was put off: %s", why)
     words = "the store cannot take this now: send it again, nothing is stored twice"
     return problem(503, words, **{"Retry-After": RETRY_AFTER})
 

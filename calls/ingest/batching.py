@@ -8,6 +8,7 @@ with the load and nobody waits for a timer.
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any, TypeVar, cast
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
+from calls import tracing
 from calls.ingest.store import Arrival, Receipt, store
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,7 @@ class _Waiter:
     arrivals: Sequence[Arrival] = ()
     work: Callable[[], Any] | None = None
     size: int = 0
+    span: Any = None
 
     @property
     def abandoned(self) -> bool:
@@ -55,6 +58,13 @@ class Writer:
         self._size = 0
         self._ready = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._began: float | None = None
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds since the batch under way was taken; 0 while none is."""
+        began = self._began
+        return time.monotonic() - began if began is not None else 0.0
 
     async def store(self, arrivals: Sequence[Arrival]) -> list[Receipt]:
         """Stores packets and answers after their commit. Raises `Busy`.
@@ -63,7 +73,8 @@ class Writer:
         """
         size = sum(len(arrival.data) for arrival in arrivals)
         future = asyncio.get_running_loop().create_future()
-        return cast(list[Receipt], await self._wait(_Waiter(future, arrivals, size=size)))
+        waiter = _Waiter(future, arrivals, size=size, span=tracing.here())
+        return cast(list[Receipt], await self._wait(waiter))
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """Runs a short query on the thread's connection. Raises `Busy`."""
@@ -92,7 +103,9 @@ class Writer:
 
     def _run(self) -> None:
         while True:
+            self._began = None
             batch = self._take()
+            self._began = time.monotonic()
             outcomes = [(waiter, _attempt(waiter.work)) for waiter in batch if waiter.work]
             outcomes += _store([waiter for waiter in batch if not waiter.work])
             _answer(outcomes)
@@ -138,7 +151,9 @@ def _store(waiters: Sequence[_Waiter]) -> list[tuple[_Waiter, Any]]:
     if not waiters:
         return []
     arrivals = [arrival for waiter in waiters for arrival in waiter.arrivals]
-    outcome = _attempt(lambda: store(arrivals, now=timezone.now()))
+    spans, count = [waiter.span for waiter in waiters], {"packets": len(arrivals)}
+    with tracing.span("commit packets", links=spans, attributes=count):
+        outcome = _attempt(lambda: store(arrivals, now=timezone.now()))
     if isinstance(outcome, DatabaseError) and len(waiters) > 1:
         log.warning("a batch was refused, storing each of %d alone: %s", len(waiters), outcome)
         return [pair for waiter in waiters for pair in _store([waiter])]

@@ -243,4 +243,5 @@ def _warn(call: _Tally) -> None:
             call.missing - call.missing_before,
             call.out_of_order,
             late,
+            extra={"call_id": call.call_id},
         )

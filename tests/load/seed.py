@@ -32,15 +32,15 @@ WITH fresh AS (
 )
 INSERT INTO calls_call (call_id, state, ai_outcome, ai_words, end_reason, agent, queue, caller,
     callee, direction, encoding, sample_rate, metadata, packet_count, last_sequence,
-    has_packet_zero, duplicates, late, out_of_order, unread_late, has_ai_result, run, attempts,
-    last_error, version, created_at, updated_at, last_packet_at, ended_at, processed_at)
+    has_packet_zero, duplicates, late, out_of_order, unread_late, held, has_ai_result, run,
+    attempts, last_error, version, created_at, updated_at, last_packet_at, ended_at, processed_at)
 SELECT format('seed-%%s-%%s', %(mark)s, lpad(n::text, 7, '0')), state,
     CASE state WHEN 'IN_PROGRESS' THEN 'pending' WHEN 'FAILED' THEN 'failed' ELSE 'transcribed' END,
     CASE state WHEN 'FAILED' THEN 'the AI service failed (503)' ELSE '' END,
     CASE state WHEN 'IN_PROGRESS' THEN '' ELSE 'hangup' END,
     'Agent ' || n %% 60, (ARRAY['Sales', 'Billing', 'Support', 'Returns'])[1 + n %% 4],
     '+4420' || 70000000 + n, '+442071234567', 'inbound', 'audio/x-mulaw', 8000,
-    '{"seeded": true}', 1000 + lot, 1000 + lot + n %% 3, false, 0, 0, 0, false,
+    '{"seeded": true}', 1000 + lot, 1000 + lot + n %% 3, false, 0, 0, 0, false, false,
     state IN ('COMPLETED', 'ARCHIVED'), 1, 2, '', 9, began, began + lasted, began + lasted,
     CASE WHEN state <> 'IN_PROGRESS' THEN began + lasted END,
     CASE WHEN state <> 'IN_PROGRESS' THEN began + lasted + interval '5 s' END

@@ -1,0 +1,1 @@
+"""/metrics: figures for Prometheus, from the database, and one histogram of this machine's own."""
