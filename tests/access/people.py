@@ -14,10 +14,10 @@ from django.utils import timezone
 from calls.api.auth import create_key, find_key, revoke_key
 from calls.models import ApiKey, Audit, Call, SavedView
 from calls.models.audit import Verb
-from calls.records import alerts, audit, deletion, phrases
+from calls.records import alerts, audit, deletion, holding, phrases
 from tests.dashboard.outcomes import OVERLOADED, REFUSED, finish_run, said, transcribed_call
 from tests.dashboard.people import user_with
-from tests.factories import NOW, ended_call
+from tests.factories import NOW, call_in_progress, ended_call
 
 
 class Who(StrEnum):
@@ -67,6 +67,8 @@ class World:
 def make_world() -> World:
     call = finish_run(ended_call(), OVERLOADED, said("thank you"))
     finish_run(ended_call(), REFUSED)
+    call_in_progress()
+    holding.hold(transcribed_call().call_id, now=NOW)
     gone = transcribed_call()
     deletion.delete(gone.call_id, now=NOW, actor="test", reason="test")
     phrases.add("cancel my contract", now=NOW, actor="test")
