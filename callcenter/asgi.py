@@ -21,7 +21,7 @@ from callcenter.lane import IngestLane  # noqa: E402
 application = ProtocolTypeRouter(
     {
         "http": BodyLimit(IngestLane(OneThread())),
-        "websocket": AuthMiddlewareStack(URLRouter(sockets.routes)),
+        "websocket": sockets.PbxFirst(AuthMiddlewareStack(URLRouter(sockets.routes))),
     }
 )
 

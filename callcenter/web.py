@@ -8,6 +8,8 @@ import uvicorn
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from callcenter.frames import SocketProtocol
+
 
 class OneWrite:
     """A transport that sends what is written at one go, such as head and body of an answer.
@@ -56,6 +58,7 @@ def main() -> None:
         log_config=None,
         log_level="warning",
         http=Protocol,
+        ws=SocketProtocol,
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=30,

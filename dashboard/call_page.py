@@ -12,7 +12,7 @@ from calls import stats
 from calls.models import Attempt, Call, Job
 from calls.records.recording import may_be_heard
 from calls.records.transcript import SPEAKERS
-from calls.states import RUNNABLE, EndReason, Outcome, Sentiment, State, may_move
+from calls.states import ENDED_BY_SILENCE, RUNNABLE, Outcome, Sentiment, State, may_move
 from dashboard import words
 from dashboard.conversation import conversation
 from dashboard.packet_strip import Strip
@@ -78,7 +78,7 @@ def _standing(call: Call) -> dict[str, Any]:
         "may_reprocess": call.state in RUNNABLE,
         "may_archive": settled and may_move(call.state, State.ARCHIVED),
         "unread_late": call.unread_late and settled,
-        "rerun_by_itself": call.end_reason == EndReason.IDLE_TIMEOUT,
+        "rerun_by_itself": call.end_reason in ENDED_BY_SILENCE,
     }
 
 

@@ -16,7 +16,8 @@ from typing import Any, TypeVar, cast
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from calls.ingest.store import Arrival, Receipt, store
+from calls.ingest.numbering import Given
+from calls.ingest.store import Receipt, store
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class _Waiter:
     """A request: packets to store, or other work for the thread that owns the connection."""
 
     future: asyncio.Future[Any]
-    arrivals: Sequence[Arrival] = ()
+    arrivals: Sequence[Given] = ()
     work: Callable[[], Any] | None = None
     size: int = 0
 
@@ -56,7 +57,7 @@ class Writer:
         self._ready = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    async def store(self, arrivals: Sequence[Arrival]) -> list[Receipt]:
+    async def store(self, arrivals: Sequence[Given]) -> list[Receipt]:
         """Stores packets and answers after their commit. Raises `Busy`.
 
         After `Busy` some may be stored all the same: the sender sends again and is told of doubles.
