@@ -1,6 +1,7 @@
 """Conversations of Asterisk, frame by frame."""
 
 import json
+from itertools import pairwise
 
 import pytest
 
@@ -48,7 +49,7 @@ async def test_packets_follow_on_by_their_timestamps() -> None:
     await pbx.say(media_start(), *frames(audio(1.0)))
     await pbx.leave()
     times = [packet.timestamp for packet in await packets(call_id)]
-    steps = [round(b - a, 6) for a, b in zip(times, times[1:], strict=False)]
+    steps = [round(b - a, 6) for a, b in pairwise(times)]
     assert steps == [0.2] * 4
 
 
