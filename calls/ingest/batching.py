@@ -57,21 +57,24 @@ class Writer:
         self._ready = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    async def store(self, arrivals: Sequence[Given]) -> list[Receipt]:
-        """Stores packets and answers after their commit. Raises `Busy`.
+    async def store(
+        self, arrivals: Sequence[Given], *, patience: float | None = None
+    ) -> list[Receipt]:
+        """Stores packets and answers after their commit. Raises `Busy`, after `patience` seconds.
 
         After `Busy` some may be stored all the same: the sender sends again and is told of doubles.
         """
         size = sum(len(arrival.data) for arrival in arrivals)
         future = asyncio.get_running_loop().create_future()
-        return cast(list[Receipt], await self._wait(_Waiter(future, arrivals, size=size)))
+        return cast(list[Receipt], await self._wait(_Waiter(future, arrivals, size=size), patience))
 
-    async def run(self, work: Callable[[], Result]) -> Result:
+    async def run(self, work: Callable[[], Result], *, patience: float | None = None) -> Result:
         """Runs a short query on the thread's connection. Raises `Busy`."""
         future = asyncio.get_running_loop().create_future()
-        return cast(Result, await self._wait(_Waiter(future, work=work)))
+        return cast(Result, await self._wait(_Waiter(future, work=work), patience))
 
-    async def _wait(self, waiter: _Waiter) -> Any:
+    async def _wait(self, waiter: _Waiter, patience: float | None) -> Any:
+        patience = PATIENCE if patience is None else patience
         with self._ready:
             if self._packets >= MAX_WAITING or self._size >= MAX_WAITING_SIZE:
                 raise Busy(f"{self._packets} packets wait already")
@@ -80,7 +83,7 @@ class Writer:
             self._size += waiter.size
             self._start()
             self._ready.notify()
-        expiry = waiter.future.get_loop().call_later(PATIENCE, _expire, waiter.future)
+        expiry = waiter.future.get_loop().call_later(patience, _expire, waiter.future, patience)
         try:
             return await waiter.future
         finally:
@@ -114,9 +117,9 @@ class Writer:
         return batch
 
 
-def _expire(future: asyncio.Future[Any]) -> None:
+def _expire(future: asyncio.Future[Any], patience: float) -> None:
     if not future.done():
-        future.set_exception(Busy(f"the database did not answer within {PATIENCE} s"))
+        future.set_exception(Busy(f"the database did not answer within {patience} s"))
 
 
 def _attempt(work: Callable[[], Any]) -> Any:

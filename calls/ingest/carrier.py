@@ -26,6 +26,7 @@ from calls.models.stream import beat_every
 log = logging.getLogger(__name__)
 
 TICK = 0.1  # seconds
+PATIENCE = 5.0  # seconds; nobody waits for an answer here
 AWAY = 0.3  # seconds until the database is tried again
 PACKETS = 1000  # stored together
 EACH = 50  # packets of a track
@@ -118,7 +119,9 @@ class Carrier:
         return parcels
 
     async def _store_together(self, parcels: Sequence[Parcel]) -> None:
-        receipts = iter(await writer.store([one for _, heard in parcels for one in heard]))
+        receipts = iter(
+            await writer.store([one for _, heard in parcels for one in heard], patience=PATIENCE)
+        )
         for line, heard in parcels:
             theirs = list(islice(receipts, len(heard)))
             if refused := next((r.refused for r in theirs if r.refused), None):
@@ -143,6 +146,9 @@ class Carrier:
         self._settle()
         return len(opening) == CHORES or len(closing) == CHORES
 
+    async def _run(self, work: Callable[[], Thing]) -> Thing:
+        return await self._clerk.run(work, patience=PATIENCE)
+
     def _to_open(self) -> Iterator[tuple[Session, Line]]:
         """One of each track of a call, and none before all is stored of one that is over."""
         held = set()
@@ -158,7 +164,7 @@ class Carrier:
 
     async def _open(self, opening: Sequence[tuple[Session, Line]]) -> None:
         wanted = [line.opening for _, line in opening]
-        answers: list[Opened] = await self._clerk.run(
+        answers: list[Opened] = await self._run(
             lambda: streams.open_streams(wanted, now=timezone.now())
         )
         for (session, line), opened in zip(opening, answers, strict=True):
@@ -168,7 +174,7 @@ class Carrier:
                 line.opened = opened
 
     async def _write_down(self, notes: Sequence[Note]) -> None:
-        await self._clerk.run(lambda: streams.add_notes(notes, now=timezone.now()))
+        await self._run(lambda: streams.add_notes(notes, now=timezone.now()))
 
     def _to_close(self) -> Iterator[tuple[Session, Line]]:
         for session, line in self._lines():
@@ -180,7 +186,7 @@ class Carrier:
             lines = [line for session, line in closing if session.is_lost == lost]
             uids = [line.opening.uid for line in lines]
             if uids:
-                await self._clerk.run(
+                await self._run(
                     lambda uids=uids, lost=lost: streams.close_streams(  # type: ignore[misc]
                         uids, lost=lost, now=timezone.now(), actor="pbx"
                     )
@@ -191,7 +197,7 @@ class Carrier:
     async def _beat(self) -> None:
         uids = [line.opening.uid for _, line in self._lines() if line.opened]
         if uids:
-            await self._clerk.run(lambda: streams.note_life(uids, now=timezone.now()))
+            await self._run(lambda: streams.note_life(uids, now=timezone.now()))
         self._beaten = time.monotonic()
 
     def _settle(self) -> None:

@@ -85,6 +85,7 @@ class Line:
         ]
 
     def stored(self, count: int) -> None:
+        count = min(count, len(self._waiting))
         if not self._stored and count:
             self._tell_of_hole(self._waiting[0].timestamp)
         for _ in range(count):

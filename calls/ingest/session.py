@@ -22,6 +22,7 @@ EARLY = 30 * 32_000  # bytes that are kept before it is known what call they bel
 FRAMES_AT_ONCE = 5000  # after a stall all that was held up comes in one burst
 FRAMES_PER_SECOND = 500
 TOO_FAST = 4429
+OVERTAKEN = 1.0  # seconds in which audio may come that the stop has overtaken
 DIGIT = re.compile(r"[0-9A-D*#]")
 
 
@@ -62,7 +63,8 @@ class Session:
         self._room, self._tell = room, tell
         self._on_start, self._on_refusal = on_start, on_refusal
         self._started_at: float | None = None
-        self._stopped = self._refused = self._warned = False
+        self._stopped_at: float | None = None
+        self._refused = self._warned = False
         self._early: list[tuple[Audio | Digit, float]] = []
         self._early_size = 0
         self._credit = float(FRAMES_AT_ONCE)
@@ -89,16 +91,17 @@ class Session:
         self.call = call
         for track in call.tracks:
             self._line(track)
-        early, self._early = self._early, []
-        for event, now in early:
+        for event, now in self._forget_early():
             self._take(event, now)
 
     def over(self, *, in_order: bool) -> None:
-        """The socket is gone; all that came through it becomes packets."""
+        """The socket is gone, or the call; all that came through it becomes packets."""
         self.is_over = True
-        self.is_lost = not (in_order or self._stopped)
-        for line in self.lines.values():
-            line.flush(now=time.time())
+        self.is_lost = not (in_order or self._stopped_at)
+        self._forget_early()
+        if not self._refused:
+            for line in self.lines.values():
+                line.flush(now=time.time())
 
     def refuse(self, code: int, words: str) -> None:
         """The socket may not go on; what it brought is thrown away."""
@@ -106,6 +109,7 @@ class Session:
             self._refused = True
             log.warning("%s: refused with %d: %s", self, code, words)
             self._on_refusal(code, words)
+        self._forget_early()
         for line in self.lines.values():
             line.forget()
 
@@ -113,6 +117,8 @@ class Session:
         """Called now and then: far more frames than calls have are no call."""
         for line in self.lines.values():
             line.flush_if_quiet(now=now)
+        if self._stopped_at and now - self._stopped_at > OVERTAKEN and not self.is_over:
+            self.over(in_order=True)
         earned = max(now - self._counted_at, 0) * FRAMES_PER_SECOND
         self._credit, self._counted_at = min(self._credit + earned, FRAMES_AT_ONCE), now
         if self._credit < 0:
@@ -122,6 +128,10 @@ class Session:
     def has_early_audio(self) -> bool:
         """Some that belongs to no call yet."""
         return bool(self._early) and not self._refused
+
+    @property
+    def is_started(self) -> bool:
+        return self.call is not None or self._started_at is not None
 
     @property
     def is_refused(self) -> bool:
@@ -135,7 +145,7 @@ class Session:
         if isinstance(event, Start):
             self._start(event, now)
         elif isinstance(event, Stop):
-            self._stopped = True
+            self._stopped_at = now
         elif event is not None:
             self._audio(event, now)
 
@@ -145,13 +155,21 @@ class Session:
             self._on_start(start)
 
     def _audio(self, event: Audio | Digit, now: float) -> None:
-        if self._refused:
+        if self._refused or self.is_over:
             return
         if self.call is not None:
             self._take(event, now)
-        elif self._early_size < self.early_room:
+        elif self._early_size < self.early_room and not self._room.is_full:
+            size = 100 + len(event.data) if isinstance(event, Audio) else 100
             self._early.append((event, now))
-            self._early_size += 100 + len(event.data) if isinstance(event, Audio) else 100
+            self._early_size += size
+            self._room.used += size
+
+    def _forget_early(self) -> list[tuple[Audio | Digit, float]]:
+        early, self._early = self._early, []
+        self._room.used -= self._early_size
+        self._early_size = 0
+        return early
 
     def _take(self, event: Audio | Digit, now: float) -> None:
         if isinstance(event, Digit):

@@ -75,11 +75,17 @@ def open_streams(openings: Sequence[Opening], *, now: datetime) -> list[Opened]:
             answer = _open(opening, call, streams[call.pk], revoked, changes, now=now)
             answers.append(answer)
         changes.write()
-        Stream.objects.bulk_create(
-            [stream for theirs in streams.values() for stream in theirs if stream._state.adding],
-            ignore_conflicts=True,
-        )
+        begun = [one for theirs in streams.values() for one in theirs if one._state.adding]
+        _take_over(begun, now=now)
+        Stream.objects.bulk_create(begun, ignore_conflicts=True)
         return answers
+
+
+def _take_over(begun: Iterable[Stream], *, now: datetime) -> None:
+    """The newest socket stands for its track: the one before is dead, noticed or not."""
+    for stream in begun:
+        before = Stream.objects.filter(call=stream.call, track=stream.track, closed_at=None)
+        before.update(closed_at=now, lost=True)
 
 
 def close_streams(uids: Collection[UUID], *, lost: bool, now: datetime, actor: str) -> None:

@@ -4,6 +4,7 @@ comes from here.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from contextlib import suppress
 from typing import Any
@@ -24,9 +25,11 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 NORMAL, NO_CODE = 1000, 1005
 NO_START, NO_FORMAT, NO_ID = 4408, 4415, 4422
-KEY_REFUSED = {401: 4401, 403: 4403, 503: 4503}
+AWAY = 503
+KEY_REFUSED = {401: 4401, 403: 4403, AWAY: 4503}
 START_WITHIN = 20.0  # seconds
-STRANGER = 65_536  # bytes that are kept for a socket that nobody knows yet
+KEY_WITHIN = 30.0  # seconds
+STRANGER = 512 * 1024  # bytes that are kept for a socket that nobody knows yet
 
 
 class Conversation:
@@ -79,13 +82,15 @@ class Conversation:
 
     async def _begin(self, start: Start) -> None:
         session, said = self._session, dict(start.said)
+        if session.call is not None:
+            return
         secret = said.pop("api_key", "")
         if start.media is None:
             session.refuse(NO_FORMAT, f"the format {start.format!r} is none that is known here")
             return
         if self._admitted.is_stranger:
             try:
-                self._key = await checked_key(secret)
+                self._key = await _patiently_checked(secret)
             except Refused as refusal:
                 session.refuse(KEY_REFUSED[refusal.status], refusal.words)
                 return
@@ -126,7 +131,7 @@ class Conversation:
         session = self._session
         if session.call is None and session.has_early_audio and self._admitted.introduction.call_id:
             self._begin_without_start()
-        elif session.call is None:
+        elif not session.is_started:
             session.refuse(NO_START, f"nobody said within {START_WITHIN:g} s what call this is")
 
     # What the PBX is told --------------------------------------------------------------------
@@ -137,12 +142,25 @@ class Conversation:
         task.add_done_callback(self._tasks.discard)
 
     async def _close(self, code: int, words: str) -> None:
-        await self._tell(type="websocket.close", code=code, reason=words[:100])
+        reason = words.encode()[:120].decode(errors="ignore")
+        await self._tell(type="websocket.close", code=code, reason=reason)
 
     async def _tell(self, **message: object) -> None:
-        # A PBX that is gone is heard of by `_listen`.
-        with suppress(OSError):
+        # A PBX that is gone, or was refused meanwhile, is heard of by `_listen`.
+        with suppress(OSError, RuntimeError):
             await self._send(message)
+
+
+async def _patiently_checked(secret: str) -> ApiKey:
+    """Waits for a database that is away: this PBX would not dial again. Raises `Refused`."""
+    deadline = time.monotonic() + KEY_WITHIN
+    while True:
+        try:
+            return await checked_key(secret)
+        except Refused as refusal:
+            if refusal.status != AWAY or time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.3)
 
 
 def _name(key: ApiKey | None) -> str:
