@@ -19,7 +19,7 @@ TEXT, BINARY = 0x81, 0x82  # a message in one frame
 CLOSE, PING, PONG = 0x88, 0x89, 0x8A
 # Bytes of a frame that goes the short way.
 LONGEST = {TEXT: 16_384, BINARY: 16_384, CLOSE: 125, PING: 125, PONG: 125}
-MASKED, TWO_BYTES = 0x80, 126  # of the byte with the length
+MASKED, TWO_BYTES, EIGHT_BYTES = 0x80, 126, 127  # of the byte with the length
 STALL = 2.0  # seconds for what came during a stall of ours to be read
 
 Take = Callable[[bytes | str], None]
@@ -62,7 +62,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             kind, length, start = data[at], data[at + 1] - MASKED, at + 6
             if length == TWO_BYTES and end - at >= 4:
                 length, start = int.from_bytes(data[at + 2 : at + 4]), at + 8
-            if not 0 <= length <= LONGEST.get(kind, -1):
+            if length == EIGHT_BYTES or not 0 <= length <= LONGEST.get(kind, -1):
                 self._is_plain = False
                 break
             if start + length > end:

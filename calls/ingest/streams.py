@@ -18,7 +18,7 @@ from calls.models import ApiKey, Call, Stream
 from calls.moves import Changes
 from calls.states import Encoding, EndReason, State
 
-MAX_NOTES = 500  # of a kind
+MAX_NOTES = 200  # of a kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from calls.ingest.streams import (
     note_life,
     open_streams,
 )
-from calls.models import ApiKey, Call
-from calls.states import EndReason, State
+from calls.models import ApiKey, Call, Job
+from calls.states import EndReason, Outcome, State
 from tests.factories import NOW, api_key, fresh_id, send
 
 pytestmark = pytest.mark.django_db
@@ -137,8 +137,8 @@ def test_late_packets_after_a_lost_connection_queue_a_run_by_themselves() -> Non
     stream = opened(call_id)
     store([heard(call_id, stream, 1)], now=NOW)
     ending.end_silent_calls(now=LATER)
-    Call.objects.update(ai_outcome="no_audio", processed_at=LATER)
-    call_of(call_id).jobs.update(finished_at=LATER)
+    Job.objects.update(finished_at=LATER, outcome=Outcome.NO_AUDIO)
+    Call.objects.update(ai_outcome=Outcome.NO_AUDIO, processed_at=LATER, run=1)
     store([heard(call_id, stream, 2)], now=LATER)
     assert ending.queue_runs_for_late_packets(now=LATER + IDLE * 2) == 1
 

@@ -21,7 +21,7 @@ CONNECTED = {"event": "connected", "protocol": "Call", "version": "1.0.0"}
 STOP = {"event": "stop", "streamSid": "MZ1", "stop": {"accountSid": "AC1", "callSid": "CA1"}}
 
 
-def start(call_id: str, *tracks: str, **parameters: str) -> dict[str, Any]:
+def start(sid: str, *tracks: str, **parameters: str) -> dict[str, Any]:
     return {
         "event": "start",
         "sequenceNumber": "1",
@@ -29,7 +29,7 @@ def start(call_id: str, *tracks: str, **parameters: str) -> dict[str, Any]:
         "start": {
             "accountSid": "AC1",
             "streamSid": "MZ1",
-            "callSid": call_id,
+            "callSid": sid,
             "tracks": list(tracks or ("inbound",)),
             "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
             "customParameters": parameters,
