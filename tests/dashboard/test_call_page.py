@@ -183,7 +183,7 @@ def test_what_a_pbx_noted_stands_there_in_words() -> None:
         "gaps": [gap | {"why": "the connection was lost"}],
     }
     metadata.describe(call.call_id, {"metadata": noted}, now=NOW)
-    said = section("summary", call)
+    said = section("facts", call)
     assert "5#" in said
     assert "inbound 12:00:01 to 12:00:04, the connection was lost" in said
 
@@ -192,7 +192,7 @@ def test_what_a_pbx_noted_stands_there_in_words() -> None:
 def test_metadata_of_the_same_name_harms_no_page(strange: object) -> None:
     call = call_in_progress()
     metadata.describe(call.call_id, {"metadata": {"dtmf": strange, "gaps": strange}}, now=NOW)
-    assert section("summary", call)
+    assert section("facts", call)
 
 
 def test_late_packets_outside_the_transcript_are_told() -> None:

@@ -12,38 +12,23 @@ from urllib.parse import urlsplit
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Subprotocol
 
 from callcenter.embedded.engines import Urls
 from calls.models import Call, Packet
 from calls.states import EndReason, State
 from tests.factories import api_key, fresh_id
+from tests.pbx.phones import asterisk
 from tests.pbx.talking import audio, frames, media_start
 from tests.processes import web
 from tests.waiting import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.processes]
 
-MEDIA = [Subprotocol("media")]
-
 
 @pytest.fixture
 def url(engines: Urls, tmp_path: Path) -> Iterator[str]:
     with web(urls=engines, home=tmp_path) as address:
         yield address
-
-
-@contextmanager
-def asterisk(url: str, query: str, key: str = "") -> Iterator[ClientConnection]:
-    basic = base64.b64encode(f"pbx:{key or api_key('ingest')}".encode()).decode()
-    with connect(
-        f"ws{url.removeprefix('http')}/pbx/asterisk?{query}",
-        subprotocols=MEDIA,
-        additional_headers={"Authorization": f"Basic {basic}"},
-        compression=None,
-    ) as socket:
-        yield socket
 
 
 def stored(call_id: str) -> bytes:
@@ -60,7 +45,7 @@ def ended(call_id: str) -> Call:
 
 def test_a_call_is_upgraded_answered_and_stored(url: str) -> None:
     call_id, sound = fresh_id(), audio(1.1)
-    with asterisk(url, f"call_id={call_id}") as socket:
+    with asterisk(url, f"call_id={call_id}", api_key("ingest")) as socket:
         response = socket.response
         assert response is not None
         assert response.headers["Sec-WebSocket-Protocol"] == "media"
@@ -134,7 +119,7 @@ def test_a_server_that_stops_stores_what_came_and_the_call_goes_on(
     call_id, sound = fresh_id(), audio(0.5)
     with ExitStack() as stack:
         with web(urls=engines, home=tmp_path) as address:
-            socket = stack.enter_context(asterisk(address, f"call_id={call_id}"))
+            socket = stack.enter_context(asterisk(address, f"call_id={call_id}", api_key("ingest")))
             socket.send(media_start("1.1"))
             for one in frames(sound):
                 socket.send(one)
