@@ -1,8 +1,9 @@
 """Carries what the PBXs' sockets of a process bring to the database, and waits while it is away.
 
-Packets go through the group commit, all that is ready together ten times a second: a transaction
-for every few of them would take the time of a processor. Streams are opened and closed many at
-once too, by a thread of their own, so that packets do not wait for it.
+Packets go through a group commit of their own, all that is ready together twenty times a second:
+so those of the API do not wait behind them, and a transaction for every few of them would take the
+time of a processor. Streams are opened and closed many at once too, by another thread, so that no
+packet waits for it.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from weakref import WeakKeyDictionary
 from django.utils import timezone
 
 from calls.ingest import streams
-from calls.ingest.batching import Busy, Writer, writer
+from calls.ingest.batching import Busy, Writer
 from calls.ingest.line import Line, Room
 from calls.ingest.numbering import Heard
 from calls.ingest.session import Session
@@ -25,7 +26,7 @@ from calls.models.stream import beat_every
 
 log = logging.getLogger(__name__)
 
-TICK = 0.1  # seconds
+TICK = 0.05  # seconds
 PATIENCE = 5.0  # seconds; nobody waits for an answer here
 AWAY = 0.3  # seconds until the database is tried again
 PACKETS = 1000  # stored together
@@ -39,13 +40,15 @@ Parcel = tuple[Line, list[Heard]]
 Thing = TypeVar("Thing")
 
 
+_writer, _clerk = Writer(), Writer()
+
+
 class Carrier:
     """Works while there are sessions; belongs to one event loop."""
 
     def __init__(self) -> None:
         self.room = Room(ROOM)
         self._sessions: dict[Session, None] = {}
-        self._clerk = Writer()
         self._notes: list[Note] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._beaten = 0.0
@@ -66,7 +69,7 @@ class Carrier:
             self._notes.append(note)
 
     async def _repeat(self, work: Callable[[], Awaitable[bool]]) -> None:
-        """Ten times a second while there are sessions; at once where there is more to do."""
+        """Again and again while there are sessions; at once where there is more to do."""
         while self._sessions or self._notes:
             try:
                 pause = 0.0 if await work() else TICK
@@ -120,7 +123,7 @@ class Carrier:
 
     async def _store_together(self, parcels: Sequence[Parcel]) -> None:
         receipts = iter(
-            await writer.store([one for _, heard in parcels for one in heard], patience=PATIENCE)
+            await _writer.store([one for _, heard in parcels for one in heard], patience=PATIENCE)
         )
         for line, heard in parcels:
             theirs = list(islice(receipts, len(heard)))
@@ -147,7 +150,7 @@ class Carrier:
         return len(opening) == CHORES or len(closing) == CHORES
 
     async def _run(self, work: Callable[[], Thing]) -> Thing:
-        return await self._clerk.run(work, patience=PATIENCE)
+        return await _clerk.run(work, patience=PATIENCE)
 
     def _to_open(self) -> Iterator[tuple[Session, Line]]:
         """One of each track of a call, and none before all is stored of one that is over."""

@@ -5,6 +5,8 @@ from itertools import pairwise
 
 import pytest
 
+from calls.api.pbx import conversation
+from calls.ingest import session
 from calls.models import Call, Stream
 from calls.states import EndReason, State
 from tests.factories import api_key, ended_call, fresh_id
@@ -237,3 +239,27 @@ async def test_garbage_harms_nothing() -> None:
     await pbx.say(media_start("other", "slin16"), *frames(sound), '{"event": "MEDIA_START"}')
     await pbx.leave()
     assert await stored(call_id) == sound
+
+
+async def test_far_too_many_frames_are_no_call(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "FRAMES_AT_ONCE", 100)
+    pbx = await asterisk(f"call_id={fresh_id()}")
+    await pbx.say(media_start())
+    await pbx.hear()
+    await pbx.say(*[b"\xff"] * 600)
+    assert await pbx.closed_with() == 4429
+    assert "frames a second" in caplog.text
+
+
+async def test_a_socket_that_says_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversation, "START_WITHIN", 0.1)
+    assert await (await asterisk("call_id=silent")).closed_with() == 4408
+    assert not await Call.objects.filter(call_id="silent").aexists()
+
+
+async def test_a_call_that_can_have_no_id_is_refused() -> None:
+    pbx = await asterisk()
+    await pbx.say(media_start("no id can be this"))
+    assert await pbx.closed_with() == 4422

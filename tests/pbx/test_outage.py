@@ -31,16 +31,16 @@ class System:
         return answer.json() if answer.status_code == 200 else None
 
     def ended(self, call_id: str) -> dict[str, Any]:
-        def look() -> dict[str, Any] | None:
-            found = self.ask(call_id)
-            return found if found and found["state"] != "IN_PROGRESS" else None
+        def look() -> dict[str, Any]:
+            found = self.ask(call_id) or {}
+            return found if found.get("state", "IN_PROGRESS") != "IN_PROGRESS" else {}
 
         return until(look, 20, f"{call_id} to have ended")
 
 
 @pytest.fixture
 def system(tmp_path: Path) -> Iterator[System]:
-    with product(tmp_path) as (url, key):
+    with product(tmp_path) as (url, key, *_):
         system = System(tmp_path, url, key)
         try:
             yield system

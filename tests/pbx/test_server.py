@@ -14,7 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from callcenter.embedded.engines import Urls
-from calls.models import Call, Packet
+from calls.models import Call, Packet, Stream
 from calls.states import EndReason, State
 from tests.factories import api_key, fresh_id
 from tests.pbx.phones import asterisk
@@ -37,10 +37,9 @@ def stored(call_id: str) -> bytes:
 
 
 def ended(call_id: str) -> Call:
-    def look() -> Call | None:
-        return Call.objects.filter(call_id=call_id).exclude(state=State.IN_PROGRESS).first()
-
-    return until(look, 10, "the call to have ended")
+    over = Call.objects.filter(call_id=call_id).exclude(state=State.IN_PROGRESS)
+    until(over.exists, 10, "the call to have ended")
+    return over.get()
 
 
 def test_a_call_is_upgraded_answered_and_stored(url: str) -> None:
@@ -104,6 +103,17 @@ def test_what_is_no_frame_is_refused_by_its_code(url: str, wrong: bytes, code: i
         while b"\x88" not in said:
             said += wire_end.recv(4096) or pytest.fail("closed without a code")
         assert int.from_bytes(said[said.index(b"\x88") + 2 :][:2], "big") == code
+
+
+def test_a_socket_that_dies_without_a_word_is_lost(url: str) -> None:
+    call_id = fresh_id()
+    with raw(url, f"call_id={call_id}") as wire_end:
+        wire_end.sendall(frame(0x81, media_start().encode()))
+        wire_end.sendall(b"".join(frame(0x82, one) for one in frames(audio(0.5))))
+    lost = Stream.objects.filter(call__call_id=call_id, lost=True)
+    until(lost.exists, 10, "the socket to be known as lost")
+    assert stored(call_id) == audio(0.5)
+    assert Call.objects.get(call_id=call_id).state == State.IN_PROGRESS
 
 
 def test_a_wrong_password_is_refused_before_the_upgrade_and_named_in_words(url: str) -> None:
