@@ -19,7 +19,7 @@ from calls.states import Track
 log = logging.getLogger(__name__)
 
 EARLY = 30 * 32_000  # bytes that are kept before it is known what call they belong to
-FRAMES_AT_ONCE = 5000  # after a stall all that was held up comes in one burst
+FRAMES_AT_ONCE = 30_000  # ten minutes: after a stall all that was held up comes in one burst
 FRAMES_PER_SECOND = 500
 TOO_FAST = 4429
 OVERTAKEN = 1.0  # seconds in which audio may come that the stop has overtaken
