@@ -24,7 +24,7 @@ application = ProtocolTypeRouter(
     {
         "http": Requests(BodyLimit(IngestLane(OneThread()))),
         "lifespan": lifespan,
-        "websocket": Requests(AuthMiddlewareStack(URLRouter(sockets.routes))),
+        "websocket": Requests(sockets.PbxFirst(AuthMiddlewareStack(URLRouter(sockets.routes)))),
     }
 )
 

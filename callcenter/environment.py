@@ -130,6 +130,13 @@ def one_of(*words: str) -> Callable[[str], str]:
     return parse
 
 
+def token(raw: str) -> str:
+    """A secret of somebody else's making; whoever says why it cannot be read must not repeat it."""
+    if raw and not re.fullmatch(r"[!-~]{16,200}", raw):
+        raise Unreadable("expected 16 to 200 characters without spaces")
+    return raw
+
+
 def address(*schemes: str) -> Callable[[str], str]:
     def parse(raw: str) -> str:
         parts = urlsplit(raw)

@@ -22,6 +22,7 @@ from callcenter.environment import (
     read,
     secret,
     span,
+    token,
     tracing,
     whole,
 )
@@ -228,6 +229,10 @@ RETRY_FAILED_EVERY = read("RETRY_FAILED_EVERY", "300", number(1, 86_400))
 AI_FAILURE_RATE = read("AI_FAILURE_RATE", "0.25", number(0, 1))
 AI_LATENCY = read("AI_LATENCY", "1-3", span)
 SPEECH_ENGINE = read("SPEECH_ENGINE", "pocketsphinx", one_of("pocketsphinx", "canned"))
+
+# PBXs that stream over WebSocket ---------------------------------------------------------------
+
+TWILIO_AUTH_TOKEN = read("TWILIO_AUTH_TOKEN", "", token)
 
 # Calls ---------------------------------------------------------------------------------------
 

@@ -5,7 +5,9 @@ from typing import Any
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.urls import path, re_path
 
+from callcenter.limits import App
 from calls.api.consumers import DashboardConsumer, SupervisorConsumer
+from calls.api.pbx.doors import Pbx
 from dashboard.routing import routes as pages
 
 NOT_FOUND = 4404
@@ -25,3 +27,15 @@ routes: list[Any] = [
     *pages,
     re_path(r"", NoSuchSocket.as_asgi()),
 ]
+
+
+class PbxFirst:
+    """ASGI: the sockets of PBXs need neither session nor consumer."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._pbx = Pbx()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        app = self._pbx if scope["path"].startswith("/pbx/") else self._app
+        await app(scope, receive, send)

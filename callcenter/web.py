@@ -16,6 +16,7 @@ from uvicorn.supervisors import Multiprocess
 
 from callcenter.bounded_head import BoundedHead
 from callcenter.draining import PoliteHttp, PoliteSocket
+from callcenter.frames import SocketProtocol
 
 
 class OneWrite:
@@ -50,6 +51,10 @@ class OneWrite:
 class Protocol(BoundedHead, PoliteHttp):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast(asyncio.Transport, OneWrite(transport)))
+
+
+class Socket(SocketProtocol, PoliteSocket):
+    pass
 
 
 class Processes(Multiprocess):
@@ -93,7 +98,7 @@ def _serve() -> None:
         log_config=None,
         log_level="warning",
         http=Protocol,
-        ws=PoliteSocket,
+        ws=Socket,
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=30,

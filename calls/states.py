@@ -20,6 +20,7 @@ class EndReason(TextChoices):
     HANGUP = "hangup", "Hangup"
     IDLE_TIMEOUT = "idle_timeout", "Idle timeout"
     OPERATOR = "operator", "Operator"
+    CONNECTION_LOST = "connection_lost", "Connection lost"
 
 
 class Outcome(TextChoices):
@@ -65,6 +66,8 @@ MOVES: Final[Mapping[State, frozenset[State]]] = {
     State.FAILED: frozenset({State.PROCESSING_AI, State.ARCHIVED}),
     State.ARCHIVED: frozenset(),
 }
+# Nobody said that the call was over: more of it may still come.
+ENDED_BY_SILENCE: Final = (EndReason.IDLE_TIMEOUT, EndReason.CONNECTION_LOST)
 RUNNABLE: Final = frozenset(s for s in State if State.PROCESSING_AI in MOVES[s])
 WITH_RESULT: Final = frozenset({Outcome.TRANSCRIBED, Outcome.NO_SPEECH})
 SETTLED_WELL: Final = (Outcome.TRANSCRIBED, Outcome.NO_SPEECH, Outcome.NO_AUDIO)

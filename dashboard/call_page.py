@@ -12,9 +12,10 @@ from calls import stats
 from calls.models import Attempt, Call, Job
 from calls.records.recording import may_be_heard
 from calls.records.transcript import SPEAKERS
-from calls.states import RUNNABLE, EndReason, Outcome, Sentiment, State, may_move
+from calls.states import ENDED_BY_SILENCE, RUNNABLE, Outcome, Sentiment, State, may_move
 from dashboard import words
 from dashboard.conversation import conversation
+from dashboard.noted import noted
 from dashboard.packet_strip import Strip
 from dashboard.rights import Rights
 from dashboard.shared import Shared
@@ -78,7 +79,7 @@ def _standing(call: Call) -> dict[str, Any]:
         "may_reprocess": call.state in RUNNABLE,
         "may_archive": settled and may_move(call.state, State.ARCHIVED),
         "unread_late": call.unread_late and settled,
-        "rerun_by_itself": call.end_reason == EndReason.IDLE_TIMEOUT,
+        "rerun_by_itself": call.end_reason in ENDED_BY_SILENCE,
     }
 
 
@@ -104,8 +105,8 @@ def _about(call: Call) -> list[tuple[str, str]]:
         "Direction": call.get_direction_display(),
         "Media": f"{call.get_encoding_display()}, {call.sample_rate} Hz, mono",
     }
-    further = {name: _plain(value) for name, value in call.metadata.items()}
-    return [(name, text) for name, text in [*said.items(), *further.items()] if text]
+    further = [noted(name, value) or (name, _plain(value)) for name, value in call.metadata.items()]
+    return [(name, text) for name, text in [*said.items(), *further] if text]
 
 
 def _plain(value: object) -> str:

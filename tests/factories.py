@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from calls.api.auth import create_key
 from calls.ingest import ending
-from calls.ingest.store import Arrival, Receipt, store
+from calls.ingest.numbering import Arrival
+from calls.ingest.store import Receipt, store
 from calls.models import Call
 from calls.states import EndReason
 

@@ -8,7 +8,7 @@ from calls.api import bulk, rates
 from calls.api.schemas.incoming import PacketIn
 from calls.api.schemas.outgoing import Accepted, BulkAccepted
 from calls.ingest.batching import writer
-from calls.ingest.store import Arrival
+from calls.ingest.numbering import Arrival
 from calls.models import ApiKey
 
 

@@ -12,7 +12,8 @@ from pydantic_core import from_json
 from calls.api.errors import fields
 from calls.api.schemas.incoming import BulkPacketIn, Strict
 from calls.api.schemas.outgoing import BulkAccepted, Rejected
-from calls.ingest.store import Arrival, Receipt
+from calls.ingest.numbering import Arrival
+from calls.ingest.store import Receipt
 
 MAX_PACKETS = 1000
 NDJSON = "application/x-ndjson"

@@ -18,7 +18,8 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django.utils import timezone
 
 from calls import tracing
-from calls.ingest.store import Arrival, Receipt, store
+from calls.ingest.numbering import Given
+from calls.ingest.store import Receipt, store
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class _Waiter:
     """A request: packets to store, or other work for the thread that owns the connection."""
 
     future: asyncio.Future[Any]
-    arrivals: Sequence[Arrival] = ()
+    arrivals: Sequence[Given] = ()
     work: Callable[[], Any] | None = None
     size: int = 0
     span: Any = None
@@ -66,22 +67,25 @@ class Writer:
         began = self._began
         return time.monotonic() - began if began is not None else 0.0
 
-    async def store(self, arrivals: Sequence[Arrival]) -> list[Receipt]:
-        """Stores packets and answers after their commit. Raises `Busy`.
+    async def store(
+        self, arrivals: Sequence[Given], *, patience: float | None = None
+    ) -> list[Receipt]:
+        """Stores packets and answers after their commit. Raises `Busy`, after `patience` seconds.
 
         After `Busy` some may be stored all the same: the sender sends again and is told of doubles.
         """
         size = sum(len(arrival.data) for arrival in arrivals)
         future = asyncio.get_running_loop().create_future()
         waiter = _Waiter(future, arrivals, size=size, span=tracing.here())
-        return cast(list[Receipt], await self._wait(waiter))
+        return cast(list[Receipt], await self._wait(waiter, patience))
 
-    async def run(self, work: Callable[[], Result]) -> Result:
+    async def run(self, work: Callable[[], Result], *, patience: float | None = None) -> Result:
         """Runs a short query on the thread's connection. Raises `Busy`."""
         future = asyncio.get_running_loop().create_future()
-        return cast(Result, await self._wait(_Waiter(future, work=work)))
+        return cast(Result, await self._wait(_Waiter(future, work=work), patience))
 
-    async def _wait(self, waiter: _Waiter) -> Any:
+    async def _wait(self, waiter: _Waiter, patience: float | None) -> Any:
+        patience = PATIENCE if patience is None else patience
         with self._ready:
             if self._packets >= MAX_WAITING or self._size >= MAX_WAITING_SIZE:
                 raise Busy(f"{self._packets} packets wait already")
@@ -90,7 +94,7 @@ class Writer:
             self._size += waiter.size
             self._start()
             self._ready.notify()
-        expiry = waiter.future.get_loop().call_later(PATIENCE, _expire, waiter.future)
+        expiry = waiter.future.get_loop().call_later(patience, _expire, waiter.future, patience)
         try:
             return await waiter.future
         finally:
@@ -126,9 +130,9 @@ class Writer:
         return batch
 
 
-def _expire(future: asyncio.Future[Any]) -> None:
+def _expire(future: asyncio.Future[Any], patience: float) -> None:
     if not future.done():
-        future.set_exception(Busy(f"the database did not answer within {PATIENCE} s"))
+        future.set_exception(Busy(f"the database did not answer within {patience} s"))
 
 
 def _attempt(work: Callable[[], Any]) -> Any:

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from calls.ai.jobs import queue_first_run, queue_run
-from calls.models import Call, Job
+from calls.models import Call, Job, Stream
 from calls.models.job import Origin
 from calls.moves import move
 from calls.states import EndReason, Outcome, State
@@ -23,7 +23,7 @@ def end(call_id: str, *, reason: EndReason, words: str, now: datetime, actor: st
     with transaction.atomic():
         call = Call.objects.locked().get(call_id=call_id)
         if call.state == State.IN_PROGRESS:
-            _end_locked(call, reason=reason, words=words, now=now, actor=actor)
+            end_locked(call, reason=reason, words=words, now=now, actor=actor)
         return call
 
 
@@ -35,10 +35,13 @@ def end_silent_calls(*, now: datetime) -> int:
     while True:
         with transaction.atomic():
             calls = list(Call.objects.silent_since(moment).lockable()[:BATCH])
+            cut_off = Stream.objects.cut_off(calls, now=now)
             for call in calls:
-                _end_locked(
-                    call, reason=EndReason.IDLE_TIMEOUT, words=words, now=now, actor="system"
-                )
+                if call.pk in cut_off:
+                    reason, why = EndReason.CONNECTION_LOST, f"connection lost, {words}"
+                else:
+                    reason, why = EndReason.IDLE_TIMEOUT, words
+                end_locked(call, reason=reason, words=why, now=now, actor="system")
         ended += len(calls)
         if len(calls) < BATCH:
             return ended
@@ -57,7 +60,8 @@ def queue_runs_for_late_packets(*, now: datetime) -> int:
     return len(calls)
 
 
-def _end_locked(call: Call, *, reason: EndReason, words: str, now: datetime, actor: str) -> None:
+def end_locked(call: Call, *, reason: EndReason, words: str, now: datetime, actor: str) -> None:
+    """Ends a locked call in progress."""
     if not call.packet_count:
         _end_empty(call, reason=reason, words=words, now=now, actor=actor)
         return

@@ -11,22 +11,12 @@ from psycopg import Cursor
 
 from calls import events
 from calls.ingest import preparing
+from calls.ingest.numbering import Arrival, Given, number
 from calls.models import Call
 from calls.models.call import count_missing
 from calls.states import State
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A valid packet as it came; `timestamp` is the sender's, in seconds since the epoch."""
-
-    call_id: str
-    sequence: int
-    data: str
-    timestamp: float
-    track: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +111,7 @@ WHERE call.id = tally.id
 """
 
 
-def store(arrivals: Sequence[Arrival], *, now: datetime) -> list[Receipt]:
+def store(arrivals: Sequence[Given], *, now: datetime) -> list[Receipt]:
     """Stores each packet once, creating calls that are new; one receipt a packet, in order.
 
     Safe beside any number of others doing the same: unknown calls are created in a commit of
@@ -146,10 +136,18 @@ def create_calls(names: set[str], *, now: datetime) -> None:
 
 
 def _store_locked(
-    arrivals: Sequence[Arrival], calls: Mapping[str, _Tally], *, now: datetime
+    given: Sequence[Given], calls: Mapping[str, _Tally], *, now: datetime
 ) -> list[Receipt]:
+    last = {call.call_id: call.last_sequence for call in calls.values()}
+    numbered = number(given, last, _execute)
+    arrivals = [arrival for arrival in numbered if arrival]
     new = _insert([a for a in arrivals if calls[a.call_id].takes_packets], calls, now=now)
-    receipts = [_receive(arrival, calls[arrival.call_id], new, now) for arrival in arrivals]
+    receipts = [
+        _receive(arrival, calls[arrival.call_id], new, now)
+        if arrival
+        else Receipt(packet.call_id, 0, duplicate=True)
+        for packet, arrival in zip(given, numbered, strict=True)
+    ]
     _update([call for call in calls.values() if call.stored or call.duplicates], now=now)
     for call in calls.values():
         _warn(call)

@@ -13,6 +13,7 @@ from calls.models.recording import Deletion, Recording, StrayFile
 from calls.models.result import Result, Utterance
 from calls.models.saved_view import SavedView
 from calls.models.service import AiService
+from calls.models.stream import Stream
 
 __all__ = [
     "AiService",
@@ -33,5 +34,6 @@ __all__ = [
     "Result",
     "SavedView",
     "StrayFile",
+    "Stream",
     "Utterance",
 ]

@@ -12,6 +12,7 @@ from django.db.models.functions import Cast, Coalesce, Extract
 from calls.models.text import Trigrams
 from calls.states import (
     CALL_ID_CHARACTERS,
+    ENDED_BY_SILENCE,
     MOVES,
     RUNNABLE,
     SETTLED_WELL,
@@ -64,10 +65,10 @@ class CallQuerySet(models.QuerySet["Call"]):
         )
 
     def with_unread_packets(self, *, quiet_since: datetime) -> Self:
-        """Calls ended by idleness whose late packets no run has read, and that went quiet again."""
+        """Calls ended by silence whose late packets no run has read, and that went quiet again."""
         return self.filter(
             unread_late=True,
-            end_reason=EndReason.IDLE_TIMEOUT,
+            end_reason__in=ENDED_BY_SILENCE,
             state__in=RUNNABLE,
             last_packet_at__lt=quiet_since,
         ).exclude(ai_outcome=Outcome.PENDING)

@@ -175,6 +175,26 @@ def test_a_call_without_a_packet_says_that_nobody_was_asked() -> None:
     assert "ended before its first packet" in section("transcript", call)
 
 
+def test_what_a_pbx_noted_stands_there_in_words() -> None:
+    call = call_in_progress()
+    gap = {"track": "inbound", "from": "2026-02-03T12:00:01.500Z", "to": "2026-02-03T12:00:04Z"}
+    noted = {
+        "dtmf": [{"track": "inbound", "digit": digit, "at": "now"} for digit in "5#"],
+        "gaps": [gap | {"why": "the connection was lost"}],
+    }
+    metadata.describe(call.call_id, {"metadata": noted}, now=NOW)
+    said = section("facts", call)
+    assert "5#" in said
+    assert "inbound 12:00:01 to 12:00:04, the connection was lost" in said
+
+
+@pytest.mark.parametrize("strange", ["5#", [7], {"digit": 1}, [{"digit": 1}], None])
+def test_metadata_of_the_same_name_harms_no_page(strange: object) -> None:
+    call = call_in_progress()
+    metadata.describe(call.call_id, {"metadata": {"dtmf": strange, "gaps": strange}}, now=NOW)
+    assert section("facts", call)
+
+
 def test_late_packets_outside_the_transcript_are_told() -> None:
     call = transcribed_call()
     assert "Late packets" not in section("actions", call)

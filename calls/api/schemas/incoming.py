@@ -137,6 +137,17 @@ class CallIn(Strict):
     metadata: Metadata | None = None
 
 
+class IntroductionIn(Strict):
+    """What a PBX says of a call in the address of its socket."""
+
+    call_id: CallId | None = None
+    track: Literal["inbound", "outbound"] = "inbound"
+    agent: Words | None = None
+    queue: Words | None = None
+    caller: Words | None = None
+    callee: Words | None = None
+
+
 class EndIn(Strict):
     reason: Words | None = None
 

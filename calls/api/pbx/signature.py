@@ -1,0 +1,41 @@
+"""Twilio's signature of a request: who has our auth token asked for exactly this address."""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Iterator
+from typing import Any
+
+
+def is_signed(scope: Any, token: str) -> bool:
+    """Whether `X-Twilio-Signature` fits the address as the client saw it.
+
+    Proxies change scheme and host. What the headers say of them needs no trust here: without the
+    token nobody can sign any address.
+    """
+    headers = {name.lower(): value for name, value in scope["headers"]}
+    given = headers.get(b"x-twilio-signature", b"")
+    fitting = [
+        hmac.compare_digest(given, _signature(url, token)) for url in _addresses(scope, headers)
+    ]
+    return True in fitting
+
+
+def _addresses(scope: Any, headers: dict[bytes, bytes]) -> Iterator[bytes]:
+    path = scope.get("raw_path") or scope["path"].encode()
+    query = scope.get("query_string", b"")
+    rest = path + (b"?" + query if query else b"")
+    for host in _hosts(headers):
+        yield b"wss://" + host + rest
+        yield b"ws://" + host + rest
+
+
+def _hosts(headers: dict[bytes, bytes]) -> set[bytes]:
+    """As given, and without a port that a client leaves out."""
+    given = (headers.get(name, b"") for name in (b"host", b"x-forwarded-host"))
+    named = {value.split(b",")[0].strip() for value in given}
+    return {host for name in named if name for host in (name, name.removesuffix(b":443"))}
+
+
+def _signature(url: bytes, token: str) -> bytes:
+    return base64.b64encode(hmac.new(token.encode(), url, hashlib.sha1).digest())
