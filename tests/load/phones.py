@@ -42,6 +42,7 @@ SIZE = 160  # bytes of audio a frame
 STAMP = 4  # of them, the frame's number
 STEP = 0.002  # seconds between two groups of calls
 ALL_AT_ONCE = 50  # upgrades under way
+STRANGERS_AT_ONCE = 1000
 FAREWELL = 10.0  # seconds to hear our close answered
 NORMAL = 1000
 
@@ -162,10 +163,8 @@ class Caller:
     """One call, which goes on over as many sockets as it takes."""
 
     def __init__(self, url: str, key: str, call_id: str, heard: Heard) -> None:
-        parts = urlsplit(url)
-        self._address = str(parts.hostname), int(parts.port or 80)
-        login = f"load:{quote(key, safe='')}"
-        self._uri = f"ws://{login}@{parts.netloc}{PATH}?call_id={quote(call_id)}&agent=load"
+        query = f"call_id={quote(call_id)}&agent=load"
+        self._uri, self._address = address_of(url, key, query)
         self._call_id, self._heard = call_id, heard
         self._redialling: asyncio.Task[None] | None = None
         self.phone: Phone | None = None
@@ -236,6 +235,38 @@ def media_start(number: int) -> str:
     said = {"event": "MEDIA_START", "connection_id": "load", "channel": f"WebSocket/load/{number}"}
     audio = {"format": "ulaw", "optimal_frame_size": SIZE, "ptime": 20, "channel_variables": {}}
     return json.dumps(said | audio | {"channel_id": f"{int(time.time())}.{number}"})
+
+
+async def upgrade_all(url: str, key: str, count: int) -> list[tuple[int, float]]:
+    """So many sockets at once, each kept until all are answered: status and seconds of each."""
+    uri, address = address_of(url, key, "call_id=nobody")
+    gate, loop = asyncio.Semaphore(STRANGERS_AT_ONCE), asyncio.get_running_loop()
+    open_ones: list[Phone] = []
+
+    async def upgrade() -> tuple[int, float]:
+        async with gate:
+            began = time.monotonic()
+            _, phone = await loop.create_connection(lambda: Phone(uri), *address)
+            try:
+                await phone.opened
+            except InvalidStatus as error:
+                return error.response.status_code, time.monotonic() - began
+            open_ones.append(phone)
+            return 101, time.monotonic() - began
+
+    answers = await asyncio.gather(*(upgrade() for _ in range(count)))
+    for phone in open_ones:
+        phone.close()
+        await asyncio.wait([phone.gone], timeout=FAREWELL)
+    return answers
+
+
+def address_of(url: str, key: str, query: str) -> tuple[str, tuple[str, int]]:
+    """The address of Asterisk's door with its login, and where to connect to."""
+    parts = urlsplit(url)
+    login = f"load:{quote(key, safe='')}"
+    uri = f"ws://{login}@{parts.netloc}{PATH}?{query}"
+    return uri, (str(parts.hostname), int(parts.port or 80))
 
 
 async def call_all(url: str, key: str, *, calls: int, seconds: float, run: str) -> Heard:

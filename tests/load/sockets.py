@@ -57,7 +57,6 @@ class Outcome:
     told_after: Sequence[float]
     heard: Heard
     megabytes: float = 0.0
-    http: Figures | None = None
 
     @property
     def trouble(self) -> str:
@@ -101,10 +100,10 @@ def _ms(seconds: Sequence[float], percentile: int) -> str:
 
 def carry(
     url: str, key: str, database: str, *, calls: int, seconds: float, http_rate: float = 0.0
-) -> Outcome:
+) -> tuple[Outcome, Figures]:
     """So many calls at once for so long, with HTTP packets beside them; all that came of it."""
     run = f"sock{time.time_ns()}"
-    figures = None
+    figures = Figures()
     with memory_of(WEB) as memory, watching(url, key) as watcher:
         with phones(url, key, calls=calls, seconds=seconds, run=run) as lines:
             lines.begin()
@@ -114,8 +113,8 @@ def carry(
         with psycopg.connect(database, autocommit=True) as connection:
             settle(connection, run, calls)
             outcome = compare(connection, heard, watcher.seen())
-    outcome.megabytes, outcome.http = memory.most, figures
-    return outcome
+    outcome.megabytes = memory.most
+    return outcome, figures
 
 
 def http(url: str, key: str, *, rate: float, seconds: float) -> Figures:
@@ -170,26 +169,49 @@ def _told_after(lasts: Sequence[float], told: Sequence[tuple[int, float]]) -> It
 @contextmanager
 def system() -> Iterator[tuple[str, str, str]]:
     """A web process on an engine of its own: address, key, database."""
-    with tempfile.TemporaryDirectory() as home, product(Path(home)) as (url, key):
+    with (
+        tempfile.TemporaryDirectory() as home,
+        product(Path(home), LOG_LEVEL="WARNING") as (url, key),
+    ):
         yield url, key, database_url(Path(home))
 
 
-def measure(*, calls: int, seconds: float, http_rate: float) -> None:
+@dataclass
+class Measured:
+    """The calls, and HTTP before them, beside them and after them."""
+
+    outcome: Outcome
+    rate: float
+    before: Figures
+    beside: Figures
+    after: Figures
+
+    def alone(self, percentile: int) -> float:
+        """Milliseconds of HTTP without the calls."""
+        return (self.before.milliseconds(percentile) + self.after.milliseconds(percentile)) / 2
+
+    def lines(self) -> Iterator[str]:
+        yield from self.outcome.lines()
+        for name in ("before", "beside", "after"):
+            figures: Figures = getattr(self, name)
+            times = ", ".join(f"p{p} {figures.milliseconds(p):.1f}" for p in (50, 95, 99))
+            yield f"  HTTP {self.rate:g}/s {name}: {times} ms; {dict(figures.statuses)}"
+
+
+def measure(*, calls: int, seconds: float, http_rate: float) -> Measured:
     with system() as (url, key, database):
         before = http(url, key, rate=http_rate, seconds=min(seconds, 15))
-        outcome = carry(url, key, database, calls=calls, seconds=seconds, http_rate=http_rate)
+        outcome, beside = carry(
+            url, key, database, calls=calls, seconds=seconds, http_rate=http_rate
+        )
         after = http(url, key, rate=http_rate, seconds=min(seconds, 15))
-    print("\n".join(outcome.lines()))
-    for name, figures in (("before", before), ("beside", outcome.http), ("after", after)):
-        assert figures is not None
-        times = ", ".join(f"p{p} {figures.milliseconds(p):.1f}" for p in (50, 95, 99))
-        print(f"  HTTP {http_rate:g}/s {name}: {times} ms; {dict(figures.statuses)}")
+    return Measured(outcome, http_rate, before, beside, after)
 
 
 def find_limit(*, calls: int, step: int, seconds: float) -> None:
     with system() as (url, key, database):
         while True:
-            outcome = carry(url, key, database, calls=calls, seconds=seconds)
+            outcome, _ = carry(url, key, database, calls=calls, seconds=seconds)
             print("\n".join(outcome.lines()), flush=True)
             if outcome.trouble:
                 print(f"{calls - step} calls are carried, {calls} are not: {outcome.trouble}")
@@ -213,7 +235,9 @@ def main() -> None:
     if options.find_limit:
         find_limit(calls=options.calls, step=options.step, seconds=options.seconds or 15.0)
     else:
-        measure(calls=options.calls, seconds=options.seconds or 60.0, http_rate=options.http_rate)
+        seconds = options.seconds or 60.0
+        measured = measure(calls=options.calls, seconds=seconds, http_rate=options.http_rate)
+        print("\n".join(measured.lines()))
 
 
 if __name__ == "__main__":
