@@ -26,6 +26,7 @@ from callcenter.simulator.sockets import BUFFER, FAILURES, FRAME, packets_if_who
 
 PATH = "/pbx/asterisk"
 SECTION = "callcenter"
+VARIABLES = ("agent", "queue", "caller", "callee")
 ATTEMPTS = 4
 ATTEMPTS_APART = 0.5  # seconds
 FIRST_AUDIO = 0.5  # seconds after the call
@@ -50,10 +51,10 @@ class Asterisk:
         self._line, self._speed, self._plain = line, speed, plain
 
     def leg(self, call_id: str, recording: Recording) -> "_Leg":
+        facts = facts_of(recording)
+        known = {"call_id": call_id, **{name: facts[name] for name in VARIABLES if name in facts}}
         channels = {
-            track: Channel(
-                self._line, {"call_id": call_id, "track": track, **facts_of(recording)}, self._plain
-            )
+            track: Channel(self._line, {**known, "track": track}, self._plain)
             for track in recording.tracks
         }
         return _Leg(self._line, call_id, recording, channels, FIRST_AUDIO / self._speed)

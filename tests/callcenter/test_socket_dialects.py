@@ -16,7 +16,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from callcenter.simulator.asterisk import command_of
-from callcenter.simulator.recordings import RATE
+from callcenter.simulator.recordings import RATE, recordings
 from callcenter.simulator.twilio import sign
 from callcenter.sound.wav import ulaw_file
 from tests.callcenter.serving import bare_server, served
@@ -140,6 +140,16 @@ def test_asterisk_dials_a_socket_a_party_and_tells_them_apart(system: System, sh
     assert [socket.path for socket in system.sockets] == ["/pbx/asterisk"] * 2
     assert {socket.query["track"] for socket in system.sockets} == {"inbound", "outbound"}
     assert len({socket.query["call_id"] for socket in system.sockets}) == 1
+
+
+def test_asterisk_says_in_the_address_what_its_dialplan_knows(system: System) -> None:
+    play(system, "asterisk", "--calls", 1, speed=100)
+    (first, *_) = recordings()
+    for socket in system.sockets:
+        names = ("agent", "queue", "caller", "callee")
+        known = {name: value for name in names if (value := getattr(first, name))}
+        assert {name: socket.query[name] for name in known} == known
+        assert socket.query.keys() == {"call_id", "track", *known}
 
 
 def test_asterisk_upgrades_with_basic_and_media_and_nothing_else(
