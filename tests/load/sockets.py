@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
@@ -26,13 +26,13 @@ import psycopg
 from callcenter.embedded import database_url
 from tests.load.bench import packets, product
 from tests.load.client import Figures, open_loop
-from tests.load.memory import memory_of
 from tests.load.phones import Heard, numbers_in, phones
+from tests.load.usage import Usage, used_by
 from tests.load.watcher import Seen, watching
 from tests.waiting import until
 
 PER_PACKET = 10  # frames
-WEB = "callcenter.web"
+WEB, PHONES, POSTGRES = "callcenter.web", "tests.load.phones", "postgres"
 LATE = 1.0  # seconds
 BEHIND = 0.06  # seconds by which the generator may be late itself
 SETTLED_WITHIN = 30.0  # seconds from the last frame
@@ -56,7 +56,7 @@ class Outcome:
     stored_after: Sequence[float]
     told_after: Sequence[float]
     heard: Heard
-    megabytes: float = 0.0
+    usage: Usage = field(default_factory=Usage)
 
     @property
     def trouble(self) -> str:
@@ -73,6 +73,11 @@ class Outcome:
         }
         return ", ".join(f"{number:,} {name}" for name, number in faults.items() if number)
 
+    @property
+    def megabytes(self) -> float:
+        """The most that the web process held."""
+        return self.usage.megabytes.get(WEB, 0.0)
+
     def lines(self) -> Iterator[str]:
         gaps = self.heard.gaps()
         yield (
@@ -88,7 +93,8 @@ class Outcome:
             most = max(times, default=0.0) * 1000
             usual = f"p50 {_ms(times, 50)} ms, p95 {_ms(times, 95)} ms"
             yield f"  packets {name} after {usual}, max {most:.0f} ms"
-        yield f"  web process {self.megabytes:.0f} MB at most"
+        cores = ", ".join(f"{name} {used:.2f}" for name, used in self.usage.cores.items())
+        yield f"  web process {self.megabytes:.0f} MB at most; cores: {cores}"
 
 
 def _ms(seconds: Sequence[float], percentile: int) -> str:
@@ -104,8 +110,11 @@ def carry(
     """So many calls at once for so long, with HTTP packets beside them; all that came of it."""
     run = f"sock{time.time_ns()}"
     figures = Figures()
-    with memory_of(WEB) as memory, watching(url, key) as watcher:
-        with phones(url, key, calls=calls, seconds=seconds, run=run) as lines:
+    with watching(url, key) as watcher:
+        with (
+            phones(url, key, calls=calls, seconds=seconds, run=run) as lines,
+            used_by(WEB, PHONES, POSTGRES) as usage,
+        ):
             lines.begin()
             if http_rate:
                 figures = http(url, key, rate=http_rate, seconds=seconds)
@@ -113,7 +122,7 @@ def carry(
         with psycopg.connect(database, autocommit=True) as connection:
             settle(connection, run, calls)
             outcome = compare(connection, heard, watcher.seen())
-    outcome.megabytes = memory.most
+    outcome.usage = usage
     return outcome, figures
 
 
