@@ -24,7 +24,7 @@ from tests.concurrency.test_ingest_under_load import Postgres
 from tests.factories import NOW, api_key
 from tests.load.bench import product
 from tests.load.phones import numbers_in, phones, upgrade_all
-from tests.load.sockets import compare, measure, settle
+from tests.load.sockets import carry, compare, measure, settle, system
 from tests.processes import WEB, free_port, running, web
 from tests.waiting import until
 
@@ -40,14 +40,20 @@ FRAMES_APART = 0.02  # seconds
 
 def test_many_calls_at_once_lose_no_frame_and_are_told_within_a_second() -> None:
     """While packets are posted over HTTP, too."""
+    with system() as (url, key, database):
+        outcome, beside = carry(
+            url, key, database, calls=CALLS, seconds=SECONDS, http_rate=HTTP_RATE
+        )
+    assert not outcome.trouble
+    assert outcome.sent == CALLS * round(SECONDS / FRAMES_APART)
+    assert outcome.megabytes < MOST_MEGABYTES
+    assert set(beside.statuses) == {202}
+
+
+@pytest.mark.skipif(not LONG, reason="a few seconds are too short to compare times: make load")
+def test_calls_over_sockets_at_most_double_the_time_of_a_packet_over_http() -> None:
     measured = measure(calls=CALLS, seconds=SECONDS, http_rate=HTTP_RATE)
-    assert not measured.outcome.trouble
-    assert measured.outcome.sent == CALLS * SECONDS / FRAMES_APART
-    assert measured.outcome.megabytes < MOST_MEGABYTES
-    for figures in (measured.before, measured.beside, measured.after):
-        assert set(figures.statuses) == {202}
-    if LONG:  # a few seconds are too short to compare times
-        assert measured.beside.milliseconds(95) < 2 * measured.alone(95)
+    assert measured.beside.milliseconds(95) <= 2 * measured.alone(95)
 
 
 def test_while_the_database_is_away_no_socket_is_closed_and_no_frame_lost(tmp_path: Path) -> None:
@@ -145,6 +151,7 @@ def test_strangers_are_refused_at_once_and_the_calls_go_on(engines: Urls, tmp_pa
     assert max(took for _, took in refusals) < 5
     assert heard.closes == {"1000": 5}
     assert not heard.refused
+    assert not heard.unheard
 
 
 def test_a_key_with_too_many_sockets_is_refused_more(engines: Urls, tmp_path: Path) -> None:
