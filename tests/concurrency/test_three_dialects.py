@@ -1,4 +1,4 @@
-"""One conversation through three doors: the same audio, the same words.
+"""One conversation through three doors: the same audio, the same words, whatever the network does.
 
 With the real worker, and the real speech service failing a quarter of its requests.
 """
@@ -28,11 +28,11 @@ WHERE call.call_id = %s ORDER BY sequence
 """
 
 
-@pytest.fixture
-def system(engines: Urls, tmp_path: Path) -> Iterator[System]:
+@pytest.fixture(scope="module")
+def system(engines: Urls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     found = System(
         engines,
-        tmp_path,
+        tmp_path_factory.mktemp("system"),
         SPEECH_ENGINE="pocketsphinx",
         AI_FAILURE_RATE="0.25",
         AI_LATENCY="1-3",
@@ -72,11 +72,31 @@ def test_a_recording_through_three_dialects_gives_the_same_audio_and_the_same_tr
         assert len(set(text.lower().split()) & set(script)) > len(set(script)) / 2
 
 
-def play(system: System, recording: Path, dialect: str) -> str:
+def test_chunks_that_come_twice_or_out_of_order_change_nothing(
+    system: System, conversation: Path
+) -> None:
+    call_id = play(system, conversation, "twilio", "--reorder", "0.1", "--duplicate", "0.1")
+    assert stored_audio(system, call_id) == read_tracks(conversation)
+    assert system.send("GET", f"/call/{call_id}")["missing"] == 0
+
+
+def test_chunks_that_never_come_are_missing_packets_and_gaps(
+    system: System, conversation: Path
+) -> None:
+    call_id = play(system, conversation, "twilio", "--loss", "0.1", "--seed", "7")
+    call = system.send("GET", f"/call/{call_id}")
+    assert call["missing"] > 0
+    assert len(call["metadata"]["gaps"]) > 5
+    spoken = read_tracks(conversation)
+    heard = stored_audio(system, call_id)
+    assert all(0.8 < len(heard[track]) / len(spoken[track]) < 1 for track in spoken)
+
+
+def play(system: System, recording: Path, dialect: str, *network: str) -> str:
     """The id of the call, which is stored whole: the command says so by its exit."""
     # The call's id comes from the name.
     named = shutil.copy(recording, recording.with_name(f"{dialect}.wav"))
-    words = ("--dialect", dialect, "--speed", "4", "--url", system.url)
+    words = (*network, "--dialect", dialect, "--speed", "4", "--url", system.url)
     said = system.manage("play_calls", str(named), *words, "--api-key", system.api_key)
     return next(line.split()[0] for line in said.splitlines() if " began" in line)
 
