@@ -30,6 +30,7 @@ VARIABLES = ("agent", "queue", "caller", "callee")
 ATTEMPTS = 4
 ATTEMPTS_APART = 0.5  # seconds
 FIRST_AUDIO = 0.5  # seconds after the call
+REDIALS = 100  # that the dialplan's loop makes
 DIAL = 10.0  # seconds until an unanswered channel is given up
 LONGEST_COMMAND = 128  # bytes
 COMMANDS = {
@@ -148,6 +149,11 @@ class Channel:
             if socket.close_code == NORMAL:
                 self._give_up("the system closed the socket, which ends the call")
                 return
+            died = f"the connection died ({socket.close_code} {socket.close_reason or ''})"
+            if self.dialled >= REDIALS:
+                self._give_up(f"{died}, given up after {REDIALS} times")
+                return
+            self._tally.complain(f"{self._name}: {died}")
             socket = await self._redial()
 
     async def _redial(self) -> ClientConnection:

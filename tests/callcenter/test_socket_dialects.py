@@ -51,13 +51,14 @@ class Socket:
 class System:
     """Takes sockets, answers them, and says of every call that it has `stored` packets.
 
-    `after` frames it closes a call's first sockets with `code`; the first `refused` upgrades get
-    403.
+    `after` frames it closes the first `closing` sockets with `code`; the first `refused` upgrades
+    get 403.
     """
 
     sockets: list[Socket] = field(default_factory=list)
     command: str = "ANSWER"
     after: int | None = None
+    closing: int = 2
     code: int = 1011
     refused: int = 0
     asked: int = 0
@@ -86,7 +87,7 @@ class System:
         }
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         socket = Socket(scope["path"], query, headers, scope["subprotocols"])
-        breaks = len(self.sockets) < 2 and self.after is not None
+        breaks = len(self.sockets) < self.closing and self.after is not None
         self.sockets.append(socket)
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.send", "text": self.command})
@@ -222,6 +223,18 @@ def test_a_connection_that_dies_is_redialled_as_the_same_call(system: System, sh
     assert TRACKS[0].endswith(second.audio())
     assert second.audio()
     assert code == 0
+
+
+def test_a_system_that_closes_every_socket_is_given_up(
+    system: System, short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callcenter.simulator.asterisk.REDIALS", 5)
+    system.after, system.closing, system.code = 0, 1000, 4409
+    code, output = play(system, "asterisk", short, speed=2)
+    assert code == 1
+    assert "died (4409" in output
+    assert "given up after 5 times" in output
+    assert len(system.sockets) == 10
 
 
 def test_a_call_that_the_system_closes_normally_is_over(system: System, short: Path) -> None:
