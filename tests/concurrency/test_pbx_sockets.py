@@ -59,7 +59,7 @@ def test_calls_over_sockets_at_most_double_the_time_of_a_packet_over_http() -> N
 def test_while_the_database_is_away_no_socket_is_closed_and_no_frame_lost(tmp_path: Path) -> None:
     calls, seconds = 20, AWAY + 4
     postgres = Postgres(tmp_path)
-    with product(tmp_path, LOG_LEVEL="WARNING") as (url, key):
+    with product(tmp_path, LOG_LEVEL="WARNING") as (url, key, *_):
         try:
             with phones(url, key, calls=calls, seconds=seconds, run="away") as lines:
                 lines.begin()

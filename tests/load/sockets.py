@@ -180,7 +180,7 @@ def system() -> Iterator[tuple[str, str, str]]:
     """A web process on an engine of its own: address, key, database."""
     with (
         tempfile.TemporaryDirectory() as home,
-        product(Path(home), LOG_LEVEL="WARNING") as (url, key),
+        product(Path(home), LOG_LEVEL="WARNING") as (url, key, *_),
     ):
         yield url, key, database_url(Path(home))
 
