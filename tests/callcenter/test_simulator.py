@@ -419,7 +419,7 @@ async def test_the_demo_waits_then_plays_each_call_once_and_goes_on(system: Syst
         ids = CallIds("demo", datetime(2026, 1, 31, 12, tzinfo=UTC))
         pbx = Pbx(Http(line), Manner(speed=1), ids, tally)
         playing = asyncio.create_task(demo(line, pbx, calls, said.append, Pace(0.05, 0.05)))
-        await asyncio.to_thread(until, lambda: tally.calls >= 4, 10)
+        await asyncio.to_thread(until, lambda: sum("began" in one for one in said) >= 4, 10)
         playing.cancel()
         await asyncio.wait([playing])
     assert "waiting" in said[0]
