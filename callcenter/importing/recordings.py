@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from callcenter.importing.sound import packets
+from callcenter.simulator.http import MEDIA
 from callcenter.simulator.line import Line, Refused
 from callcenter.simulator.packets import Packet
-from callcenter.simulator.pbx import MEDIA
 from callcenter.sound.wav import NotAWav, open_wav
 
 AT_ONCE = 500  # packets a request
@@ -27,8 +27,7 @@ async def import_all(line: Line, files: Sequence[Path]) -> None:
         try:
             await _import(line, path)
         except (NotAWav, OSError, Refused) as error:
-            line.tally.refused_requests += 1
-            line.tally.complain(f"{path}: {error}")
+            line.tally.refuse_request(f"{path}: {error}")
 
 
 async def _import(line: Line, path: Path) -> None:

@@ -33,6 +33,10 @@ class Access:
     url: str
     key: str
 
+    def socket(self, path: str) -> str:
+        """The address of a socket."""
+        return f"ws{self.url.removeprefix('http')}{path}"
+
     def client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(
             base_url=self.url,
@@ -45,7 +49,7 @@ class Access:
 
 class Line:
     def __init__(self, access: Access, tally: Tally) -> None:
-        self.tally = tally
+        self.access, self.tally = access, tally
         self._client = access.client()
 
     async def __aenter__(self) -> Self:

@@ -12,13 +12,18 @@ from callcenter.simulator import demo
 from callcenter.simulator.line import Access
 from callcenter.simulator.packets import Network
 from callcenter.simulator.pbx import Manner, from_file
-from callcenter.simulator.play import Wish
+from callcenter.simulator.play import DIALECTS, Wish
 from callcenter.simulator.recordings import recordings
 
 KEY = "CALLCENTER_API_KEY"
+TOKEN = "TWILIO_AUTH_TOKEN"  # noqa: S105
 MOST_CALLS = 10_000
 MOST_RACERS = 1_000
 FASTEST = 1_000.0
+
+
+class Unfit(Exception):
+    """What was asked for does not go together, and why."""
 
 
 class NoAccess(Exception):
@@ -45,14 +50,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_whole(1, MOST_RACERS),
         help="instead of calls: N first packets of one new call at the same instant",
     )
+    parser.add_argument("--dialect", choices=DIALECTS, default="http", help="default: http")
+    parser.add_argument(
+        "--plain", action="store_true", help="asterisk: control in plain text, as without f(json)"
+    )
+    parser.add_argument(
+        "--twilio-token", metavar="T", help=f"twilio: signs the upgrade; default: {TOKEN}"
+    )
     parser.add_argument("--seed", metavar="S", type=int, help="makes loss and order repeatable")
     parser.add_argument("--url", metavar="U", help="of the system; default: by HOST and PORT")
     parser.add_argument("--api-key", metavar="K", help=f"default: {KEY}, then the first run's")
     parser.add_argument("--demo", action="store_true", help=argparse.SUPPRESS)
 
 
-def read_wish(options: Mapping[str, Any]) -> Wish:
-    """Raises `NotAWav`, `OSError` for a file that cannot be played."""
+def read_wish(options: Mapping[str, Any], environment: Mapping[str, str]) -> Wish:
+    """Raises `NotAWav`, `OSError` for a file that cannot be played; `Unfit`."""
+    _check_fit(options)
     sources = tuple(from_file(path) for path in options["files"]) or recordings()
     usual = demo.NETWORK if options["demo"] else Network()
     names = ("loss", "reorder", "duplicate")
@@ -63,7 +76,22 @@ def read_wish(options: Mapping[str, Any]) -> Wish:
         calls=options["calls"] or len(sources),
         race=options["race"],
         demo=options["demo"],
+        dialect=options["dialect"],
+        plain=options["plain"],
+        twilio_token=options["twilio_token"] or environment.get(TOKEN, ""),
     )
+
+
+def _check_fit(options: Mapping[str, Any]) -> None:
+    dialect = options["dialect"]
+    for name, why in DIALECTS[dialect].unfit.items():
+        if options[name]:
+            raise Unfit(f"--{name} does not fit --dialect {dialect}: {why}.")
+    for name, fitting in (("plain", "asterisk"), ("twilio_token", "twilio")):
+        if options[name] and dialect != fitting:
+            raise Unfit(f"--{name.replace('_', '-')} fits --dialect {fitting} only.")
+    if dialect != "http" and (options["race"] or options["demo"]):
+        raise Unfit("--race and --demo fit --dialect http only.")
 
 
 def find_access(

@@ -1,8 +1,9 @@
-"""A call as packets, and what a bad network makes of their order."""
+"""A call as packets, what a bad network makes of their order, and their pace."""
 
+import asyncio
 import base64
 import random
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,11 @@ class Packet:
     track: str
     offset: float
     data: bytes
+
+    @property
+    def end(self) -> float:
+        """When its audio ends and it can be sent."""
+        return self.offset + len(self.data) / RATE
 
     def to_json(self, began: float) -> dict[str, Any]:
         """As the API takes it; `began` in seconds since the epoch."""
@@ -49,12 +55,13 @@ class Journey:
     lost: int
 
 
-def packetise(tracks: Mapping[str, bytes]) -> list[Packet]:
+def packetise(tracks: Mapping[str, bytes], seconds: float = SECONDS) -> list[Packet]:
     """All tracks side by side, in the order of time, numbered from 0."""
     longest = max((len(sound) for sound in tracks.values()), default=0)
+    size = round(seconds * RATE)
     pieces = (
-        (track, at, sound[at : at + BYTES])
-        for at in range(0, longest, BYTES)
+        (track, at, sound[at : at + size])
+        for at in range(0, longest, size)
         for track, sound in tracks.items()
         if at < len(sound)
     )
@@ -77,3 +84,13 @@ def travel(packets: list[Packet], network: Network, chance: random.Random) -> Jo
             places.append((arrives + chance.randint(*PLACES), packet))
     places.sort(key=lambda entry: entry[0])
     return Journey(tuple(packet for _, packet in places), len(packets) - len(kept))
+
+
+async def in_time(packets: Sequence[Packet], speed: float) -> AsyncIterator[Packet]:
+    """One after the other, each when it has been spoken: the network alone decides their order."""
+    clock = asyncio.get_running_loop().time
+    start, spoken = clock(), 0.0
+    for packet in packets:
+        spoken = max(spoken, packet.end)
+        await asyncio.sleep(start + spoken / speed - clock())
+        yield packet

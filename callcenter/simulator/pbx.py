@@ -1,25 +1,22 @@
-"""Calls as a PBX makes them: announced, streamed in real time, ended."""
+"""Calls as a PBX makes them: begun, carried in real time, ended, in any dialect."""
 
 import asyncio
 import random
 import re
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count, cycle, islice
 from pathlib import Path
-from typing import Any
 
-from callcenter.simulator.line import Line, Refused, Unreachable
-from callcenter.simulator.packets import SECONDS, Network, Packet, packetise, travel
-from callcenter.simulator.recordings import RATE, Recording, read_tracks
-from callcenter.simulator.tally import Say
+from callcenter.simulator.dialect import Dialect, Leg
+from callcenter.simulator.line import Refused, Unreachable
+from callcenter.simulator.packets import Network, Packet, in_time, packetise, travel
+from callcenter.simulator.recordings import Recording, read_tracks
+from callcenter.simulator.tally import Tally
 from callcenter.sound.wav import NotAWav
 
-MEDIA = {"encoding": "audio/x-mulaw", "sample_rate": RATE}
-FACTS = ("agent", "queue", "caller", "callee", "direction")
 HANG_UP_WITHIN = 3.0  # seconds, when we are asked to stop
 
 
@@ -58,9 +55,9 @@ def from_file(path: Path) -> Recording:
 
 
 class Pbx:
-    def __init__(self, line: Line, manner: Manner, ids: CallIds, say: Say) -> None:
-        self._line, self._manner, self._ids, self._say = line, manner, ids, say
-        self._tally = line.tally
+    def __init__(self, dialect: Dialect, manner: Manner, ids: CallIds, tally: Tally) -> None:
+        self._dialect, self._manner, self._ids = dialect, manner, ids
+        self._tally, self._say = tally, tally.say
         self._numbers = count()
 
     async def play_all(self, recordings: Sequence[Recording], calls: int) -> None:
@@ -70,66 +67,42 @@ class Pbx:
                 group.create_task(self.play(recording))
 
     async def play(self, recording: Recording) -> None:
-        """One call from its announcement to its end; cancelled, it still hangs up."""
+        """One call from its beginning to its end; cancelled, it still hangs up."""
         chance = self._manner.chance(next(self._numbers))
         call_id = self._ids.next(recording.name)
+        leg = self._dialect.leg(call_id, recording)
         self._tally.calls += 1
-        if not await self._announce(call_id, recording):
+        try:
+            await leg.begin()
+        except Refused as refusal:
+            self._tally.refuse_request(str(refusal))
             return
         self._say(f"{call_id} began: {_about(recording)}")
-        journey = travel(packetise(recording.tracks), self._manner.network, chance)
+        packets = packetise(recording.tracks, self._dialect.seconds)
+        journey = travel(packets, self._manner.network, chance)
         self._tally.lost += journey.lost
         try:
-            await self._stream(call_id, journey.packets)
+            await self._stream(leg, journey.packets)
         except asyncio.CancelledError:
             with suppress(TimeoutError):
                 async with asyncio.timeout(HANG_UP_WITHIN):
-                    await self._hang_up(call_id)
+                    await self._end(leg)
             raise
-        await self._hang_up(call_id)
+        await self._end(leg)
         self._say(f"{call_id} ended: {len(journey.packets)} packets, {journey.lost} lost")
 
-    async def _announce(self, call_id: str, recording: Recording) -> bool:
-        facts: dict[str, Any] = {name: getattr(recording, name) for name in FACTS}
-        facts = {name: value for name, value in facts.items() if value}
-        return await self._tell("PUT", f"/v1/call/{call_id}", {**facts, "media": MEDIA})
-
-    async def _stream(self, call_id: str, packets: Sequence[Packet]) -> None:
-        """One after the other, so that the network alone decides about their order."""
-        began, clock = time.time(), asyncio.get_running_loop().time
-        start, spoken = clock(), 0.0
-        for packet in packets:
-            spoken = max(spoken, packet.offset + SECONDS)
-            await asyncio.sleep(start + spoken / self._manner.speed - clock())
+    async def _stream(self, leg: Leg, packets: Sequence[Packet]) -> None:
+        async for packet in in_time(packets, self._manner.speed):
             try:
-                await self._send(call_id, packet, began)
+                await leg.send(packet)
             except Unreachable:
                 return
 
-    async def _send(self, call_id: str, packet: Packet, began: float) -> None:
-        self._tally.sent += 1
-        path = f"/v1/call/stream/{call_id}"
+    async def _end(self, leg: Leg) -> None:
         try:
-            said = await self._line.request("POST", path, packet.to_json(began))
+            await leg.end()
         except Refused as refusal:
-            self._tally.refused += 1
-            self._tally.complain(f"packet {packet.sequence}: {refusal}")
-            if isinstance(refusal, Unreachable):
-                raise
-        else:
-            self._tally.acknowledge(duplicate=said.get("duplicate") is True)
-
-    async def _hang_up(self, call_id: str) -> None:
-        await self._tell("POST", f"/v1/call/{call_id}/end", {"reason": "hangup"})
-
-    async def _tell(self, method: str, path: str, body: object) -> bool:
-        try:
-            await self._line.request(method, path, body)
-        except Refused as refusal:
-            self._tally.refused_requests += 1
-            self._tally.complain(str(refusal))
-            return False
-        return True
+            self._tally.refuse_request(str(refusal))
 
 
 def _about(recording: Recording) -> str:

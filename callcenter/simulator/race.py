@@ -68,8 +68,7 @@ async def _show_stored(line: Line, call_id: str, taken: int) -> None:
         stored = await line.request("GET", f"/v1/call/{call_id}/status")
         await line.request("POST", f"/v1/call/{call_id}/end", {"reason": "hangup"})
     except Refused as refusal:
-        line.tally.refused_requests += 1
-        line.tally.complain(str(refusal))
+        line.tally.refuse_request(str(refusal))
         return
     line.tally.say("  stored   " + ", ".join(f"{name} {stored.get(name)}" for name in SHOWN))
     if stored.get("packet_count") != taken:

@@ -22,7 +22,12 @@ class Tally:
     lost: int = 0
     retried: int = 0
     mismatches: int = 0
-    """Calls of which another number of packets was stored than was acknowledged."""
+    """Calls of which another number of packets was stored than was acknowledged or must be."""
+    unheard: int = 0
+    """Frames spoken while a socket was away."""
+    redialled: int = 0
+    stored: int = 0
+    """Packets that the system has of the calls that came over sockets."""
     _shown: int = field(default=0, init=False)
 
     @property
@@ -32,6 +37,10 @@ class Tally:
     def acknowledge(self, *, duplicate: bool) -> None:
         self.duplicates += duplicate
         self.new += not duplicate
+
+    def refuse_request(self, words: str) -> None:
+        self.refused_requests += 1
+        self.complain(words)
 
     def complain(self, words: str) -> None:
         """Show a refusal, unless there were many."""
@@ -52,4 +61,22 @@ class Tally:
             ("other requests refused", self.refused_requests),
             ("requests tried again", self.retried),
         ]
-        return "\n".join(f"{name:<28}{number:>10,}" for name, number in rows)
+        return _table(rows)
+
+    def socket_table(self) -> str:
+        """Of calls over sockets, where nothing is acknowledged: what the API says is stored."""
+        rows = [
+            ("calls", self.calls),
+            ("frames sent", self.sent),
+            ("  arrived as packets", self.stored),
+            ("lost on purpose", self.lost),
+            ("spoken while redialling", self.unheard),
+            ("redialled", self.redialled),
+            ("calls not stored whole", self.mismatches),
+            ("other requests refused", self.refused_requests),
+        ]
+        return _table(rows)
+
+
+def _table(rows: list[tuple[str, int]]) -> str:
+    return "\n".join(f"{name:<28}{number:>10,}" for name, number in rows)

@@ -27,6 +27,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from callcenter.simulator.demo import Pace, demo
+from callcenter.simulator.http import Http
 from callcenter.simulator.line import Access, Line
 from callcenter.simulator.options import KEY, NoAccess, find_access
 from callcenter.simulator.packets import BYTES, Network, packetise, travel
@@ -416,9 +417,9 @@ async def test_the_demo_waits_then_plays_each_call_once_and_goes_on(system: Syst
     calls = [Recording(name, {"inbound": bytes(4000)}) for name in ("one", "two", "three")]
     async with Line(Access(system.url, "key"), tally) as line:
         ids = CallIds("demo", datetime(2026, 1, 31, 12, tzinfo=UTC))
-        pbx = Pbx(line, Manner(speed=1), ids, said.append)
+        pbx = Pbx(Http(line), Manner(speed=1), ids, tally)
         playing = asyncio.create_task(demo(line, pbx, calls, said.append, Pace(0.05, 0.05)))
-        await asyncio.to_thread(until, lambda: tally.calls >= 4, 10)
+        await asyncio.to_thread(until, lambda: sum("began" in one for one in said) >= 4, 10)
         playing.cancel()
         await asyncio.wait([playing])
     assert "waiting" in said[0]
