@@ -232,7 +232,7 @@ SPEECH_ENGINE = read("SPEECH_ENGINE", "pocketsphinx", one_of("pocketsphinx", "ca
 
 # PBXs that stream over WebSocket ---------------------------------------------------------------
 
-TWILIO_AUTH_TOKEN = read("TWILIO_AUTH_TOKEN", "", token)
+TWILIO_AUTH_TOKEN = secret("TWILIO_AUTH_TOKEN", token, empty_file=True)
 
 # Calls ---------------------------------------------------------------------------------------
 

@@ -37,8 +37,8 @@ if missing redis_conf || missing redis_url; then
         'maxmemory 256mb' 'maxmemory-policy allkeys-lru' | keep redis_conf
     echo "redis://:$password@redis:6379/0" | keep redis_url
 fi
-# Empty: recordings go to the volume `data`, and the AI service wants no key.
-for optional in storage_url ai_api_key; do
+# Empty: recordings go to the volume `data`, the AI service wants no key, Twilio brings one of ours.
+for optional in storage_url ai_api_key twilio_auth_token; do
     if missing $optional; then keep $optional </dev/null; fi
 done
 if missing tls_key.pem || missing tls_certificate.pem; then

@@ -67,7 +67,7 @@ def open_streams(openings: Sequence[Opening], *, now: datetime) -> list[Opened]:
     with transaction.atomic():
         calls = _locked(opening.call_id for opening in openings)
         streams = _by_call(calls.values())
-        revoked = _revoked(opening.key for opening in openings)
+        revoked = _revoked((opening.key for opening in openings), now=now)
         changes = Changes(now=now)
         answers = []
         for opening in openings:
@@ -139,10 +139,12 @@ def _by_call(calls: Iterable[Call]) -> dict[int, list[Stream]]:
     return found
 
 
-def _revoked(keys: Iterable[int | None]) -> set[int]:
+def _revoked(keys: Iterable[int | None], *, now: datetime) -> set[int]:
     """Those that may have been known from before, while nobody could be asked."""
     asked = {key for key in keys if key is not None}
-    return asked - set(ApiKey.objects.live().filter(pk__in=asked).values_list("pk", flat=True))
+    return asked - set(
+        ApiKey.objects.live(now=now).filter(pk__in=asked).values_list("pk", flat=True)
+    )
 
 
 def _open(

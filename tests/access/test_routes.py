@@ -79,6 +79,7 @@ ROUTES: dict[str, Row] = {
     "^v1(?:/.*)?$": {},
     "docs": {"GET": ALL},
     "health": {"GET": ALL},
+    "metrics": {"GET": READ},
     # People, by their session alone.
     "": {"GET": SEE},
     "charts": {"GET": SEE},
@@ -164,7 +165,7 @@ def routes() -> Iterator[str]:
 
 
 IN_CODE = list(routes())
-PROGRAMS = [r for r in IN_CODE if r.startswith(("v1", "^v1", "docs", "health"))]
+PROGRAMS = [r for r in IN_CODE if r.startswith(("v1", "^v1", "docs", "health", "metrics"))]
 PAGES = [r for r in IN_CODE if r not in PROGRAMS]
 
 

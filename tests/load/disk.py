@@ -25,7 +25,8 @@ from django.db import connection  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from callcenter.embedded.engines import serving  # noqa: E402
-from calls.ingest.store import Arrival, store  # noqa: E402
+from calls.ingest.numbering import Arrival  # noqa: E402
+from calls.ingest.store import store  # noqa: E402
 from calls.models import Call  # noqa: E402
 from calls.records import files  # noqa: E402
 
