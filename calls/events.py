@@ -154,7 +154,7 @@ class Announcer:
         self._packets = 0
         self._nudged = False
         self._wake = threading.Condition()
-        self._closing = self._telling = False
+        self._closing = self._telling = self._hurried = False
         self._told_at = 0.0
         self._thread: threading.Thread | None = None
 
@@ -171,10 +171,13 @@ class Announcer:
             self._wake.notify_all()
 
     def settle(self, *, within: float) -> None:
-        """Waits up to so many seconds until all that was committed so far has been told."""
+        """Tells what was committed so far without a pause; waits for it up to so many seconds."""
         if self._process == os.getpid():
             with self._wake:
+                self._hurried = True
+                self._wake.notify_all()
                 self._wake.wait_for(lambda: not (self._due() or self._telling), timeout=within)
+                self._hurried = False
 
     def close(self) -> None:
         """Tells what is still waiting, so that a short command does not end unheard."""
@@ -212,7 +215,7 @@ class Announcer:
         with self._wake:
             self._wake.wait_for(lambda: self._due() or self._closing)
             pause = self._told_at + PAUSE - time.monotonic()
-            self._wake.wait_for(lambda: self._closing, timeout=max(pause, 0))
+            self._wake.wait_for(lambda: self._closing or self._hurried, timeout=max(pause, 0))
             waiting, packets, nudged = list(self._waiting), self._packets, self._nudged
             self._waiting.clear()
             self._packets, self._nudged = 0, False

@@ -1,20 +1,25 @@
 """Fixtures for all tests. The engines' addresses are set by `tests/engines.py`."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.conf import settings
+from django.test import TransactionTestCase
 
 from callcenter.embedded.engines import Urls, serving
+from callcenter.static_files import StaticFiles
 from calls import events
+from tests.emptying import empty_tables
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of whole processes and of browsers never run beside each other."""
+    """Tests of whole processes run one after the other, in two rows."""
     for item in items:
-        if any(item.iter_markers("processes")) or any(item.iter_markers("browser")):
-            item.add_marker(pytest.mark.xdist_group("processes"))
+        if any(item.iter_markers("processes")):
+            row = "concurrency" if item.path.parent.name == "concurrency" else "processes"
+            item.add_marker(pytest.mark.xdist_group(row))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -27,6 +32,21 @@ def pytest_runtest_teardown() -> None:
 def plain_http() -> None:
     """Django's test client speaks it to a host of no machine, where DATABASE_URL is given too."""
     settings.PRODUCTION = False
+
+
+@pytest.fixture(scope="session", autouse=True)
+def what_every_test_would_do_again() -> None:
+    """Making permissions anew after a test, and looking for static files for each client."""
+    look, found = StaticFiles.add_files_from_finders, dict[str, Any]()
+
+    def remember(self: StaticFiles) -> None:
+        if not found:
+            look(self)
+            found.update(self.files)
+        self.files.update(found)
+
+    StaticFiles.add_files_from_finders = remember
+    TransactionTestCase._fixture_teardown = empty_tables  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="session")
