@@ -1,5 +1,6 @@
 """Fixtures for all tests. The engines' addresses are set by `tests/engines.py`."""
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,11 @@ from callcenter.embedded.engines import Urls, serving
 from callcenter.static_files import StaticFiles
 from calls import events
 from tests.emptying import empty_tables
+
+
+def pytest_configure() -> None:
+    """Commands under test are interrupted, though a shell may have started us in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
