@@ -115,6 +115,7 @@ def _environment(home: Path, urls: Urls) -> dict[str, str]:
         "REDIS_URL": urls.redis,
         "SECRET_KEY": "for the benchmark alone",
         "CALL_IDLE_TIMEOUT": "3600",
+        "LOG_LEVEL": "WARNING",
         "DJANGO_SUPERUSER_PASSWORD": "viewer",
     }
 
