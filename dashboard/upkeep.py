@@ -8,6 +8,7 @@ browser that does not read is sent nothing, and all at once when it reads again.
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Awaitable, Callable, Set
 from contextlib import suppress
@@ -72,7 +73,7 @@ class Upkeep:
             while True:
                 took = await self._look(await self._admitted())
                 # A page that is dear to paint is painted less often.
-                await asyncio.sleep(max(PAUSE, SHARE * Upkeep._open, REST * took))
+                await asyncio.sleep(_until_turn(max(SHARE * Upkeep._open, REST * took)))
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._news.wait(), REFRESH - PAUSE)
         finally:
@@ -110,3 +111,12 @@ class Upkeep:
             await self._tell(f"{{{', '.join(members)}}}")
             await self._read.wait()
         self._told_at = time.monotonic()
+
+
+def _until_turn(pause: float) -> float:
+    """Seconds until all pages that rest so long look again.
+
+    They look at the same moment: so they see one painting, and what changed is written out once.
+    """
+    length = PAUSE * max(1, math.ceil(pause / PAUSE))
+    return length - time.monotonic() % length
