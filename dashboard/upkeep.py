@@ -19,7 +19,7 @@ from django.utils import timezone
 from dashboard.painting import BLANK, Painting, written
 from dashboard.screens import Screen
 
-PAUSE = 0.27  # seconds between messages at least: at most four a second
+PAUSE = 0.35  # seconds between looks at least: four messages in any second at most
 SHARE = 0.005  # seconds that each open page of the process adds, where there are many
 REST = 4.0  # times what the last painting took, where that is longer
 REFRESH = 2.0  # seconds between looks at the database at most
