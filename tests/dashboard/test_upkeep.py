@@ -41,7 +41,7 @@ async def test_a_page_is_painted_four_times_a_second_at_most() -> None:
 
 
 async def test_a_page_that_is_dear_to_paint_is_painted_less_often() -> None:
-    assert await paintings_in_a_second(each_takes=0.15) <= 2
+    assert await paintings_in_a_second(each_takes=0.3) <= 2
 
 
 async def test_of_many_pages_each_is_painted_less_often() -> None:
