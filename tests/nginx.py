@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from django.conf import settings
+
 from callcenter import leash
-from tests.processes import answers, free_port, needed
+from tests.processes import LEASHED, answers, free_port, needed
 from tests.waiting import until
 
 CONFIGURATION = """\
@@ -52,9 +54,9 @@ def nginx(home: Path, *webs: str) -> Iterator[str]:
     program = needed("nginx")
     port = free_port()
     (home / "nginx.conf").write_text(_configuration(port, webs))
-    words = [program, "-e", "stderr", "-p", str(home), "-c", str(home / "nginx.conf")]
+    words = [*LEASHED, program, "-e", "stderr", "-p", str(home), "-c", str(home / "nginx.conf")]
     with (home / "nginx.log").open("ab") as log:
-        process = leash.spawn(words, stdout=log, stderr=log)
+        process = leash.spawn(words, cwd=settings.BASE_DIR, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
     try:
         until(lambda: answers(f"{url}/health"), 10, "an answer of nginx")

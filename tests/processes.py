@@ -20,6 +20,12 @@ from tests.waiting import until
 
 WEB = [sys.executable, "-m", "callcenter.web"]
 WORKER = [sys.executable, "manage.py", "worker"]
+# In front of a program that knows no leash: whoever kills the tests would leave it behind.
+LEASHED = [
+    sys.executable,
+    "-c",
+    "import sys; from callcenter import leash; sys.exit(leash.wrap(sys.argv[1:]))",
+]
 
 
 def free_port() -> int:

@@ -4,7 +4,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from pathlib import Path
 from ssl import SSLContext, create_default_context
 from urllib.parse import urlsplit
 
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -21,19 +19,10 @@ from cryptography.x509.oid import NameOID
 from django.conf import settings
 
 from callcenter import leash
-from tests.processes import free_port
+from tests.processes import LEASHED, free_port, needed
 from tests.waiting import until
 
 CONFIGURATION = Path(settings.BASE_DIR) / "deploy" / "nginx"
-ABSENT = "no nginx was found on the PATH: the edge is not tested"
-# nginx knows no leash: whoever kills the tests would leave it behind.
-LEASHED = [
-    sys.executable,
-    "-c",
-    "import sys; from callcenter import leash; sys.exit(leash.wrap(sys.argv[1:]))",
-]
-# Debian puts it where users do not look.
-PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 
 
 @dataclass(frozen=True)
@@ -48,17 +37,10 @@ class Edge:
         return f"https://localhost:{self.port}"
 
 
-def binary() -> str:
-    found = shutil.which("nginx", path=PATH)
-    if found is None:
-        pytest.skip(ABSENT)
-    return found
-
-
 @contextmanager
 def edge(home: Path, *webs: str) -> Iterator[Edge]:
     """In front of the web processes at these addresses."""
-    nginx = binary()
+    nginx = needed("nginx")
     port, plain_port = free_port(), free_port()
     conf = configured(home, webs, f"127.0.0.1:{port} ssl", f"127.0.0.1:{plain_port}")
     log = home / "nginx.log"

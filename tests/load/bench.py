@@ -30,6 +30,7 @@ from callcenter import leash
 from callcenter.embedded.engines import Urls, serving
 from tests.ai_service import ai_service
 from tests.load.client import Figures, closed_loop, connect, open_loop, post
+from tests.load.ready import ready
 from tests.processes import free_port
 from tests.waiting import until
 
@@ -215,14 +216,8 @@ def listening(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """`tests.load.listeners`, once all its sockets have their snapshot."""
     command = [sys.executable, "-m", "tests.load.listeners", url, str(sockets), *words]
-    process = leash.spawn(command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE)
-    assert process.stdout
-    try:
-        process.stdout.readline()
+    with ready(command, **environment) as process:
         yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 async def _end_calls(url: str, key: str, run: str) -> None:

@@ -20,7 +20,6 @@ from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import cast
 from urllib.parse import quote, urlsplit
 
@@ -32,12 +31,11 @@ from websockets.protocol import State
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from callcenter import leash
 from callcenter.simulator.asterisk import ATTEMPTS, ATTEMPTS_APART, PATH
 from callcenter.simulator.recordings import recordings
 from callcenter.simulator.sockets import FRAME
+from tests.load.ready import ready
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 SIZE = 160  # bytes of audio a frame
 STAMP = 4  # of them, the frame's number
 STEP = 0.002  # seconds between two groups of calls
@@ -335,15 +333,8 @@ class Phones:
 def phones(url: str, key: str, *, calls: int, seconds: float, run: str) -> Iterator[Phones]:
     """Connected phones, which speak when told to."""
     words = [sys.executable, "-m", "tests.load.phones", url, str(calls), str(seconds), run]
-    environment = os.environ | {"PHONES_KEY": key}
-    process = leash.spawn(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE)
-    assert process.stdout
-    try:
-        assert process.stdout.readline(), "the phones were not connected"
+    with ready(words, PHONES_KEY=key) as process:
         yield Phones(process)
-    finally:
-        process.kill()
-        process.wait()
 
 
 def main() -> None:

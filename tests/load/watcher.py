@@ -15,13 +15,11 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import websockets
 
-from callcenter import leash
+from tests.load.ready import ready
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 Seen = dict[str, list[tuple[int, float]]]
 
 
@@ -65,15 +63,8 @@ class Watcher:
 @contextmanager
 def watching(url: str, key: str) -> Iterator[Watcher]:
     words = [sys.executable, "-m", "tests.load.watcher", url]
-    environment = os.environ | {"WATCHER_KEY": key}
-    process = leash.spawn(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE)
-    assert process.stdout
-    try:
-        assert process.stdout.readline(), "no snapshot"
+    with ready(words, WATCHER_KEY=key) as process:
         yield Watcher(process)
-    finally:
-        process.kill()
-        process.wait()
 
 
 if __name__ == "__main__":
