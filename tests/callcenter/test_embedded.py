@@ -1,5 +1,7 @@
 """The embedded engines: found from every terminal, durable, and never left behind."""
 
+import os
+import pwd
 import stat
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from redis import Redis
 
 from callcenter import embedded
 from callcenter.embedded.engines import NotReady, Urls, serving
+from callcenter.embedded.postgres import system_user
 from callcenter.environment import BadSetting
 from callcenter.groups import alive
 from tests.waiting import until
@@ -53,6 +56,22 @@ def test_engines_serve_from_a_very_long_directory(tmp_path: Path) -> None:
         assert answer(urls.database, "SELECT 1") == 1
     assert not any(embedded.socket_dir(data_dir).iterdir())
     embedded.socket_dir(data_dir).rmdir()
+
+
+@pytest.fixture
+def newcomer() -> Iterator[str]:
+    """The name of a user that this machine does not have yet."""
+    if os.geteuid() != 0:
+        pytest.skip("only root makes users")
+    name = f"callcenter-{os.getpid()}"
+    yield name
+    subprocess.run(["userdel", name], check=True)
+
+
+def test_the_first_starts_on_a_machine_make_one_user_among_them(newcomer: str) -> None:
+    with ProcessPoolExecutor(4) as pool:
+        made = {entry.pw_uid for entry in pool.map(system_user, [newcomer] * 4)}
+    assert made == {pwd.getpwnam(newcomer).pw_uid}
 
 
 def test_the_secret_key_is_the_same_for_all_who_make_it_at_once(tmp_path: Path) -> None:
