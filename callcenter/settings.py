@@ -125,7 +125,6 @@ LOGOUT_REDIRECT_URL = "login"
 # Django --------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "daphne",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
