@@ -16,6 +16,9 @@ from callcenter.sound.wav import Format, open_wav, ulaw_file
 from callcenter.speech.pool import Recognisers
 from callcenter.speech.transcription import Transcription
 
+# Heard once, by one process of the tests.
+pytestmark = pytest.mark.xdist_group("speech")
+
 MB = 1_000_000
 NAMES = {"booking", "cancellation", "delivery", "fault", "refund", "silence", "thanks"}
 

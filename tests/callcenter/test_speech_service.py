@@ -32,6 +32,9 @@ from tests.callcenter.serving import served
 from tests.processes import free_port
 from tests.waiting import until
 
+# Its recognisers are started once, by one process of the tests.
+pytestmark = pytest.mark.xdist_group("speech")
+
 PATH = "/v1/audio/transcriptions"
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 SENTENCE = FIXTURES / "address-rms.wav"
