@@ -131,7 +131,7 @@ def _packets(call: Call, *, since: float) -> dict[str, Any]:
     def look() -> tuple[Strip | None, list[tuple[int, int]]]:
         return Strip.of(call), call.missing_ranges(limit=RANGES_SHOWN + 1)
 
-    dear = call.missing or call.late
+    dear = call.missing or call.late or call.duplicates
     strip, missing = packets.get(call.pk, look, since=since - PACKETS_AGE) if dear else look()
     return {
         "strip": strip,

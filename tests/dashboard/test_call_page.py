@@ -341,7 +341,7 @@ def test_the_strip_of_packets_is_told_in_words_too() -> None:
     call = ended_call(packets=3)
     send(call.call_id, 5)
     shown = section("packets", call)
-    assert "Sequence 0 to 5: 4 received, 2 missing, 1 late." in shown
+    assert "Sequence 0 to 5: 4 received, 2 missing, 1 late, 0 duplicates." in shown
     assert '<rect data-kind="received" x="0" width="3"' in shown
     assert '<rect data-kind="missing" x="3" width="2"' in shown
     assert '<rect data-kind="late" x="5" width="1"' in shown
