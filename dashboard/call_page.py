@@ -90,7 +90,7 @@ def _said(call: Call) -> dict[str, Any]:
     utterances = list(call.result.utterances.all())
     return heard | {
         "utterances": [(one, SPEAKERS[one.track]) for one in utterances],
-        "conversation": conversation(utterances),
+        "conversation": conversation(utterances, length=call.result.seconds),
         "sentiment": Sentiment(call.result.sentiment),
         "no_transcript": words.no_transcript(call),
     }

@@ -2,13 +2,16 @@
 
 import pytest
 
+from calls.ai.transcription import Segment
 from calls.models import Call, Duplicate, Recording, Utterance
 from calls.records import archive as archiving
 from calls.records.archive import archive
 from calls.records.picture import COLUMNS
+from dashboard import call_page
 from dashboard.conversation import Conversation, conversation
 from dashboard.packet_strip import Stretch, Strip
-from tests.dashboard.outcomes import transcribed_call
+from dashboard.rights import Rights
+from tests.dashboard.outcomes import finish_run, transcribed_call
 from tests.dashboard.people import signed_in
 from tests.factories import NOW, ended_call, fresh_id, send
 
@@ -25,6 +28,24 @@ def shares(found: Conversation | None) -> dict[str, tuple[float, float]]:
 def test_the_time_is_parted_among_those_who_talk() -> None:
     found = conversation([said("inbound", 0, 4), said("outbound", 6, 8), said("inbound", 8, 10)])
     assert shares(found) == {"inbound": (6, 60), "outbound": (2, 20), "silence": (2, 20)}
+
+
+def test_the_silence_after_the_last_word_counts() -> None:
+    found = conversation([said("inbound", 0, 4), said("outbound", 6, 8)], length=20)
+    assert shares(found) == {"inbound": (4, 20), "outbound": (2, 10), "silence": (14, 70)}
+    assert found
+    assert found.moods[0].path == "M100 50"
+
+
+def test_a_word_after_the_end_is_not_cut_off() -> None:
+    assert shares(conversation([said("inbound", 0, 10)], length=9.9))["silence"] == (0, 0)
+
+
+@pytest.mark.django_db
+def test_a_result_knows_how_long_the_recording_was() -> None:
+    call = finish_run(ended_call(packets=200), [Segment(0.0, 1.0, "hello", 0.9)])
+    assert call.result.seconds == pytest.approx(4.0)
+    assert "Silence <b>75 %</b>" in section(call)
 
 
 def test_what_both_say_at_once_is_nobodys_own() -> None:
@@ -67,6 +88,10 @@ def test_of_very_many_utterances_some_share_a_point() -> None:
     points = found.moods[0].points
     assert len(points) == 200
     assert all(48 <= y <= 52 for _, y in points)
+
+
+def section(call: Call) -> str:
+    return call_page.sections(call.call_id, Rights(), since=0.0)["conversation"]
 
 
 def strip(call: Call) -> Strip:
