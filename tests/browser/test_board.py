@@ -255,6 +255,26 @@ def test_the_page_reads_without_script(
     context.close()
 
 
+def test_a_long_id_is_cut_and_told_in_full(page: Page, system: System) -> None:
+    long_id = "b-" + "long" * 30
+    system.send_packet(long_id, 0)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    open_board(page, system)
+    link = row(page, long_id).get_by_role("link", name=long_id)
+    expect(link).to_have_attribute("title", long_id)
+    assert row(page, long_id).evaluate("row => row.clientHeight") < 70
+
+
+def test_charts_that_were_closed_stay_closed(page: Page, system: System) -> None:
+    open_board(page, system)
+    page.locator("#charts > summary").click()
+    expect(page.locator("#chart-calls")).to_be_hidden()
+    open_board(page, system)
+    expect(page.locator("#chart-calls")).to_be_hidden()
+    page.locator("#charts > summary").click()
+    expect(page.locator("#chart-calls canvas")).to_be_visible()
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_nothing_is_wider_than_the_screen(page: Page, system: System, width: int) -> None:
     system.send_packet("b-" + "long" * 30, 0)
