@@ -427,3 +427,8 @@ def test_a_page_is_never_taken_from_a_cache(client: Client) -> None:
 def test_without_script_the_times_read_as_utc(client: Client) -> None:
     finish_run(ended_call(), said("yes"))
     assert ">2026-02-03 12:00:00 UTC</time>" in text(client)
+
+
+def test_the_address_of_the_board_asks_for_no_other_page(client: Client) -> None:
+    page = client.get("/?call=a-1&alerts=1&queue=Billing&nonsense=%00").content.decode()
+    assert 'data-socket="/ws/board?queue=Billing"' in page
