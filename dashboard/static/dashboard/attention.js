@@ -1,4 +1,4 @@
-/* Alerts of the board: acknowledged without leaving the page, and heard where this browser is
+/* Alerts, of the board and on their own page: acknowledged without leaving the page, and heard where this browser is
    asked to. The sound is made here, for no file then has to be fetched when it matters. */
 
 const KEPT = "alert-sound"; // in this browser
@@ -70,7 +70,9 @@ toggle.addEventListener("click", () => {
 });
 form?.addEventListener("submit", acknowledge);
 /* The second click of a double one would hit the alert that has moved up. */
-strip.addEventListener("click", (event) => event.detail > 1 && event.preventDefault());
+document.addEventListener("click", (event) => {
+  if (event.detail > 1 && event.target.closest("button[name=alert]")) event.preventDefault();
+});
 new MutationObserver(look).observe(strip, { attributes: true, attributeFilter: ["data-newest"] });
 for (const touched of ["pointerdown", "keydown"]) addEventListener(touched, () => setTimeout(showToggle), { once: true });
 showToggle();
