@@ -3,10 +3,11 @@
 import re
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, WebSocket, expect
 
 from tests.browser.conftest import SignedIn, sign_in
 from tests.browser.system import System
+from tests.waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
 
@@ -106,6 +107,26 @@ def test_the_badge_tells_when_the_server_is_gone_and_back(page: Page, system: Sy
     expect(badge(page)).to_have_text(LIVE, timeout=12 * SECOND)
     expect(row(page, "b-1")).to_contain_text("Priya")
     assert shown(page) == stored(system)
+    assert never_reloaded(page)
+
+
+@pytest.mark.parametrize("hours", [8, -1])
+def test_after_a_jump_of_the_clock_the_page_asks_anew(
+    page: Page, system: System, hours: int
+) -> None:
+    page.add_init_script("const real = Date.now; window.ahead = 0; Date.now = () => real() + ahead")
+    sockets: list[WebSocket] = []
+    page.on("websocket", lambda socket: sockets.append(socket))
+    open_board(page, system)
+
+    def asked_anew_after_a_jump() -> bool:
+        page.evaluate("hours => { window.ahead += hours * 3_600_000 }", hours)
+        return len(sockets) > 1
+
+    until(asked_anew_after_a_jump, 10, "another socket")
+    system.send_packet("b-1", 0)
+    expect(row(page, "b-1")).to_be_visible()
+    expect(badge(page)).to_have_text(LIVE)
     assert never_reloaded(page)
 
 
