@@ -383,6 +383,11 @@ def test_many_rows_cost_no_more_queries_than_one(
         assert len(board.page(Filters(), now=NOW).rows) == 6
 
 
+def test_a_linked_figure_says_what_it_counts(client: Client) -> None:
+    call_in_progress()
+    assert 'aria-label="1 in progress"' in client.get("/").content.decode()
+
+
 def test_the_tiles_count() -> None:
     call_in_progress()
     ended_call()
