@@ -54,6 +54,25 @@ def after(client: Client, action: str, call: Call) -> str:
     return client.post(f"/calls/{call.call_id}/{action}", follow=True).content.decode()
 
 
+@pytest.mark.parametrize(
+    ("came_from", "back"),
+    [
+        ("http://testserver/?agent=Tom&q=a%22b", '<a href="/?agent=Tom&amp;q=a%22b">Calls</a>'),
+        ("http://testserver/alerts/?kind=failed", '<a href="/alerts/?kind=failed">Alerts</a>'),
+        ("http://testserver/audit/", '<a href="/">Calls</a>'),
+        ("http://elsewhere/?agent=Tom", '<a href="/">Calls</a>'),
+        ("http://[testserver/", '<a href="/">Calls</a>'),
+        ("", '<a href="/">Calls</a>'),
+    ],
+)
+def test_the_way_back_leads_to_the_list_as_it_was(
+    client: Client, came_from: str, back: str
+) -> None:
+    call = ended_call()
+    answer = client.get(f"/calls/{call.call_id}/", headers={"referer": came_from})
+    assert back in answer.content.decode()
+
+
 def test_an_unknown_call_is_not_found_in_words(client: Client) -> None:
     answer = client.get("/calls/nobody-called/")
     assert answer.status_code == 404
