@@ -160,6 +160,11 @@ def test_a_filter_stays_in_the_address_and_is_live(page: Page, system: System) -
     system.send("POST", "/call/b-2/end")
     expect(row(page, "b-2")).to_be_visible(timeout=SECOND)
     assert shown(page) == ["b-2"]
+    expect(row(page, "b-2")).to_be_in_viewport()
+    row(page, "b-2").get_by_role("link").click()
+    page.get_by_role("navigation", name="Way back").get_by_role("link").click()
+    expect(badge(page)).to_have_text(LIVE)
+    assert shown(page) == ["b-2"]
 
 
 def test_a_search_shows_the_calls_with_their_words(page: Page, system: System) -> None:
