@@ -93,8 +93,10 @@ def test_what_one_supervisor_acknowledges_leaves_the_page_of_the_other(
     alarm(system, "a-1")
     for screen in (page, other):
         expect(alerts(screen)).to_have_count(1)
+        expect(screen).to_have_title("(1) Calls · Call centre")
     other.get_by_role("button", name="Acknowledge").click()
     expect(alerts(page)).to_have_count(0)
+    expect(page).to_have_title("Calls · Call centre")
     assert page.locator("#alert-sound").get_attribute("data-chimes") is None
     context.close()
 

@@ -88,7 +88,7 @@ def test_a_long_list_is_cut_and_counted() -> None:
     shown = strip()
     assert shown.count("<li") == attention.SHOWN
     assert "<b>7</b> open" in shown
-    assert "See them all" in shown
+    assert '<a href="/alerts/?standing=open">See them all</a>' in shown
 
 
 def test_what_was_said_is_escaped() -> None:
