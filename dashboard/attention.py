@@ -1,7 +1,7 @@
 """The read model of alerts: the strip above the board, and the page of all of them."""
 
 from dataclasses import asdict, dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 from django import forms
 from django.http import QueryDict
@@ -74,6 +74,10 @@ class AlertFilters:
     def active(self) -> bool:
         return bool(self.kind or self.standing)
 
+    @property
+    def address(self) -> str:
+        return self.on_page(self.page)
+
     def on_page(self, page: int) -> str:
         """The address of another page of the same list."""
         said = {name: value for name, value in asdict(replace(self, page=page)).items() if value}
@@ -108,6 +112,24 @@ class AlertPage:
     def open(self) -> list[int]:
         return [row.alert.pk for row in self.rows if row.is_open]
 
+    def parts(self, may_acknowledge: bool) -> dict[str, SafeString]:
+        """What stands around the list, by the ids of the elements."""
+        context = {"page": self, "may_acknowledge": may_acknowledge, **_standing()}
+        names = {"alerts": "count", "acknowledge_open": "acknowledge_open", "pager": "pager"}
+        return {
+            element: render_to_string(f"dashboard/_alerts_{name}.html", context)
+            for element, name in names.items()
+        }
+
+    def elements(self, may_acknowledge: bool) -> dict[str, SafeString]:
+        """The markup of the list by the ids of its elements."""
+        return {
+            f"alert:{row.alert.pk}": render_to_string(
+                "dashboard/_alert_row.html", {"row": row, "may_acknowledge": may_acknowledge}
+            )
+            for row in self.rows
+        }
+
 
 def page(filters: AlertFilters) -> AlertPage:
     first = (filters.page - 1) * PAGE
@@ -126,12 +148,22 @@ def _strip(may_acknowledge: bool) -> SafeString:
     outages = alerts.filter(kind=AlertKind.OUTAGE)
     others = alerts.exclude(kind=AlertKind.OUTAGE).newest_first()
     shown = [*outages, *others[:SHOWN]][:SHOWN]
-    count = Alert.objects.open()[: COUNTED + 1].count()
+    standing = _standing()
     context = {
         "rows": [Row.of(alert) for alert in shown],
-        "count": f"{COUNTED}+" if count > COUNTED else count,
-        "more": count > len(shown),
-        "newest": max((alert.pk for alert in shown), default=0),
+        "more": standing["open"] > len(shown),
         "may_acknowledge": may_acknowledge,
+        **standing,
     }
     return render_to_string("dashboard/_alerts.html", context)
+
+
+def _standing() -> dict[str, Any]:
+    """How many alerts are open, and the newest of them."""
+    count = Alert.objects.open()[: COUNTED + 1].count()
+    newest = Alert.objects.open().newest_first().values_list("pk", flat=True).first()
+    return {
+        "open": count,
+        "count": f"{COUNTED}+" if count > COUNTED else count,
+        "newest": newest or 0,
+    }

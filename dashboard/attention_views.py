@@ -1,5 +1,7 @@
 """The page of all alerts, and their acknowledgement."""
 
+import time
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -8,9 +10,11 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
 from calls.records.alerts import acknowledge as mark
-from dashboard import attention, rights
+from dashboard import rights
 from dashboard.attention import AlertFilterForm, AlertFilters
+from dashboard.gallery import painting
 from dashboard.rights import Rights
+from dashboard.screens import AlertScreen
 from dashboard.views import for_those_with
 
 AT_ONCE = 200  # alerts
@@ -19,11 +23,15 @@ AT_ONCE = 200  # alerts
 @require_safe
 @for_those_with(rights.SEE)
 def alerts(request: HttpRequest) -> HttpResponse:
+    now, since = timezone.now(), time.monotonic()
     filters = AlertFilters.read(request.GET)
+    screen = AlertScreen(filters, Rights.of(request.user).acknowledge)
     context = {
+        "now": now,
+        "socket": f"/ws/board?alerts=1&{filters.address.removeprefix('?')}",
+        "painting": painting(screen, now=now, since=since),
         "form": AlertFilterForm(request.GET, auto_id="filter-%s"),
-        "page": attention.page(filters),
-        "rights": Rights.of(request.user),
+        "filters": filters,
     }
     return render(request, "dashboard/alerts.html", context)
 

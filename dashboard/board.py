@@ -78,7 +78,8 @@ class Row:
             score=result.score if result else 0.0,
             trend=trend,
             outcome=Outcome(call.ai_outcome) if ended else None,
-            why=call.ai_words,
+            # Of a transcribed call it tells what is missing, and so does the column of the packets.
+            why="" if call.ai_outcome == Outcome.TRANSCRIBED else call.ai_words,
         )
 
     @property

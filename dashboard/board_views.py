@@ -34,7 +34,7 @@ def board(request: HttpRequest) -> HttpResponse:
     screen = BoardScreen(filters, zone, Rights.of(request.user).acknowledge)
     context = {
         "now": now,
-        "socket": f"/ws/board?{request.GET.urlencode()}",
+        "socket": f"/ws/board{filters.address}",
         "painting": painting(screen, now=now, since=since),
         "form": FilterForm(request.GET),
         "filters": filters,

@@ -90,7 +90,7 @@ def _said(call: Call) -> dict[str, Any]:
     utterances = list(call.result.utterances.all())
     return heard | {
         "utterances": [(one, SPEAKERS[one.track]) for one in utterances],
-        "conversation": conversation(utterances),
+        "conversation": conversation(utterances, length=call.result.seconds),
         "sentiment": Sentiment(call.result.sentiment),
         "no_transcript": words.no_transcript(call),
     }
@@ -131,7 +131,7 @@ def _packets(call: Call, *, since: float) -> dict[str, Any]:
     def look() -> tuple[Strip | None, list[tuple[int, int]]]:
         return Strip.of(call), call.missing_ranges(limit=RANGES_SHOWN + 1)
 
-    dear = call.missing or call.late
+    dear = call.missing or call.late or call.duplicates
     strip, missing = packets.get(call.pk, look, since=since - PACKETS_AGE) if dear else look()
     return {
         "strip": strip,

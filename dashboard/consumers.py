@@ -1,9 +1,10 @@
 """`/ws/board`: the socket of the pages; `/ws/admin`: that of the admin's.
 
-The address names the page: `?call=…`, else the board with its filters. Server: `{"n": number,
-"at": time, "parts": {id: markup}, "rows": {id: markup}, "order": [ids], "unannounced": true}`,
-parts, rows and order only as far as they changed, the last one while Redis is away and changes
-come by looking alone. Client: `{"ack": n}` once it has painted, without which nothing more comes.
+The address names the page: `?call=…`, `?alerts=…`, else the board; with its filters. Server:
+`{"n": number, "at": time, "parts": {id: markup}, "rows": {id: markup}, "order": [ids],
+"unannounced": true}`, parts, rows and order only as far as they changed, the last one while Redis
+is away and changes come by looking alone. Client: `{"ack": n}` once it has painted, without which
+nothing more comes.
 """
 
 import asyncio

@@ -40,7 +40,7 @@ class MoodLine:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """From the start of the recording to the last word."""
+    """From the start of the recording to its end, or to the last word where that is not known."""
 
     seconds: float
     shares: Sequence[Share]
@@ -51,11 +51,14 @@ class Conversation:
         return " ".join(mood.words for mood in self.moods)
 
 
-def conversation(utterances: Sequence[Utterance]) -> Conversation | None:
-    """None where nobody is heard, or where nobody knows when."""
-    seconds = max((u.end for u in utterances), default=0.0)
-    if not seconds:
+def conversation(utterances: Sequence[Utterance], *, length: float = 0.0) -> Conversation | None:
+    """`length` is that of the recording, as far as it is known; None where nobody is heard, or
+    where nobody knows when.
+    """
+    last_word = max((u.end for u in utterances), default=0.0)
+    if not last_word:
         return None
+    seconds = max(last_word, length)
     spoken: dict[str, list[Utterance]] = defaultdict(list)
     for utterance in utterances:
         spoken[utterance.track].append(utterance)

@@ -12,6 +12,7 @@ from django.template.loader import render_to_string
 
 from calls.timeline import Timeline, timeline
 from dashboard import attention, board, call_page
+from dashboard.attention import AlertFilters
 from dashboard.filters import Filters
 from dashboard.painting import Painting
 from dashboard.rights import Rights
@@ -65,6 +66,21 @@ class BoardScreen:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertScreen:
+    filters: AlertFilters
+    may_acknowledge: bool
+
+    def concerned_by(self, call_ids: Set[str]) -> bool:
+        return True
+
+    def paint(self, *, now: datetime, since: float) -> Painting:
+        page = attention.page(self.filters)
+        return Painting(
+            parts=page.parts(self.may_acknowledge), rows=page.elements(self.may_acknowledge)
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class CallScreen:
     call_id: str
     rights: Rights
@@ -77,8 +93,13 @@ class CallScreen:
 
 
 def wanted(query: QueryDict, user: PermissionsMixin | AnonymousUser, zone: ZoneInfo) -> Screen:
-    """The page that a socket's address asks for: `?call=…`, else the board with its filters."""
+    """The page that a socket's address asks for: `?call=…`, `?alerts=…` or `?…` of the board; the
+    two others with their filters.
+    """
+    rights = Rights.of(user)
     call_id = query.get("call")
     if call_id is not None:
-        return CallScreen(call_id, Rights.of(user))
-    return BoardScreen(Filters.read(query, zone), zone, Rights.of(user).acknowledge)
+        return CallScreen(call_id, rights)
+    if "alerts" in query:
+        return AlertScreen(AlertFilters.read(query), rights.acknowledge)
+    return BoardScreen(Filters.read(query, zone), zone, rights.acknowledge)

@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
@@ -75,8 +78,19 @@ def call(request: HttpRequest, call_id: str) -> HttpResponse:
         "socket": f"/ws/board?{urlencode({'call': call_id})}",
         "painting": shown,
         "call_id": call_id,
+        "way_back": _way_back(request),
     }
     return render(request, "dashboard/call.html", context)
+
+
+def _way_back(request: HttpRequest) -> tuple[str, str]:
+    """Name and address of the list that led here, with its filters; else of all calls."""
+    lists = {reverse("board"): "Calls", reverse("alerts"): "Alerts"}
+    with suppress(ValueError):
+        came_from = urlsplit(request.headers.get("Referer", ""))
+        if came_from.netloc == request.get_host() and came_from.path in lists:
+            return lists[came_from.path], urlunsplit(("", "", *came_from[2:4], ""))
+    return "Calls", reverse("board")
 
 
 @require_GET

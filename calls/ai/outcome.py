@@ -30,14 +30,14 @@ class Outcomes:
         self._replaced: list[int] = []
         self._to_run_again: list[tuple[Call, Job]] = []
 
-    def finish(self, call: Call, job: Job, answers: Answers) -> None:
-        """No audio: no result. Else a result, whose transcript may be empty."""
+    def finish(self, call: Call, job: Job, answers: Answers, *, seconds: float) -> None:
+        """No audio: no result. Else one of so long a recording, whose transcript may be empty."""
         if not answers:
             outcome, words = (
                 Outcome.NO_AUDIO,
                 "No packet of the call holds audio that can be decoded.",
             )
-        elif self._has_speech(call, job, answers):
+        elif self._has_speech(call, job, answers, seconds):
             outcome, words = Outcome.TRANSCRIBED, missing_audio(call)
         else:
             outcome, words = Outcome.NO_SPEECH, f"Nobody is heard to speak. {missing_audio(call)}"
@@ -94,7 +94,7 @@ class Outcomes:
         for moment in {job.due_at for job in self._jobs if job.finished_at is None}:
             dispatch.wake(at=moment)
 
-    def _has_speech(self, call: Call, job: Job, answers: Answers) -> bool:
+    def _has_speech(self, call: Call, job: Job, answers: Answers, seconds: float) -> bool:
         """Prepares the result that replaces the call's old one; whether anything was said."""
         utterances = sorted(
             (_utterance(track, row) for track, rows in answers.items() for row in rows),
@@ -107,6 +107,7 @@ class Outcomes:
             transcript="\n".join(utterance.text for utterance in utterances),
             sentiment=verdict.sentiment,
             score=verdict.score,
+            seconds=seconds,
             created_at=self._now,
         )
         for utterance in utterances:

@@ -24,6 +24,11 @@ class Recording:
     packets: Mapping[str, int]
     tracks: Mapping[str, Progress]
 
+    @property
+    def seconds(self) -> float:
+        """Of the longest track."""
+        return max((audio.seconds for audio in self.audio.values()), default=0.0)
+
 
 def read(claims: Sequence[Claim], *, now: datetime) -> list[Recording]:
     """Reads and assembles the calls' packets, as they are now; outside any transaction."""

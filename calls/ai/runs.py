@@ -37,11 +37,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a claimed call has come: its packets as they were read, and its tracks."""
+    """How far a claimed call has come: its packets as they were read, its tracks, its length."""
 
     claim: Claim
     packets: Mapping[str, int]
     tracks: Ledger
+    seconds: float = 0.0
 
     def note(self, attempt: Attempt) -> None:
         self.tracks[attempt.track].note(attempt, packets=self.packets[attempt.track])
@@ -204,12 +205,13 @@ def _conclude(standings: Sequence[Standing], held: Held, *, now: datetime) -> No
         if call.packet_count != sum(standing.packets.values()):
             outcomes.put_back(call, job, due_at=now)
         else:
-            _settle(call, job, standing.tracks, outcomes, now=now)
+            _settle(call, job, standing, outcomes, now=now)
     outcomes.write()
 
 
-def _settle(call: Call, job: Job, tracks: Ledger, outcomes: Outcomes, *, now: datetime) -> None:
+def _settle(call: Call, job: Job, standing: Standing, outcomes: Outcomes, *, now: datetime) -> None:
     """A failure may fail the call only once the service has shown that it is alive."""
+    tracks = standing.tracks
     faults = [track.fault for track in tracks.values() if track.fault]
     exhausted = [
         track.words
@@ -228,7 +230,7 @@ def _settle(call: Call, job: Job, tracks: Ledger, outcomes: Outcomes, *, now: da
         outcomes.put_back(call, job, due_at=min(waiting))
     else:
         answers = {name: track.answer or [] for name, track in tracks.items()}
-        outcomes.finish(call, job, answers)
+        outcomes.finish(call, job, answers, seconds=standing.seconds)
 
 
 def hand_back(claims: Sequence[Claim], *, now: datetime) -> list[LostClaim | None]:

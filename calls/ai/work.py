@@ -53,7 +53,7 @@ async def work_on(claim: Claim, tools: Tools) -> None:
 class _Work:
     def __init__(self, claim: Claim, found: Recording, tools: Tools) -> None:
         self._claim, self._found, self._tools = claim, found, tools
-        self._standing = Standing(claim, found.packets, found.tracks)
+        self._standing = Standing(claim, found.packets, found.tracks, found.seconds)
         self._asking = 0
         self._quiet = asyncio.Event()
         self._quiet.set()

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -46,8 +46,8 @@ class _Tally:
     has_packet_zero: bool
     missing_before: int = 0
     stored: int = 0
-    duplicates: int = 0
     out_of_order: int = 0
+    doubled: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.missing_before = self.missing
@@ -82,6 +82,14 @@ FROM calls_call
 WHERE call_id = ANY(%b::text[])
 ORDER BY id
 FOR NO KEY UPDATE
+"""
+
+NOTE_DUPLICATES = """
+INSERT INTO calls_duplicate AS known (call_id, sequence, times)
+SELECT call_id, sequence, count(*)
+FROM unnest(%b::bigint[], %b::int[]) AS again (call_id, sequence)
+GROUP BY call_id, sequence
+ON CONFLICT (call_id, sequence) DO UPDATE SET times = known.times + excluded.times
 """
 
 INSERT_PACKETS = """
@@ -148,7 +156,8 @@ def _store_locked(
         else Receipt(packet.call_id, 0, duplicate=True)
         for packet, arrival in zip(given, numbered, strict=True)
     ]
-    _update([call for call in calls.values() if call.stored or call.duplicates], now=now)
+    _note_duplicates([call for call in calls.values() if call.doubled])
+    _update([call for call in calls.values() if call.stored or call.doubled], now=now)
     for call in calls.values():
         _warn(call)
     return receipts
@@ -178,7 +187,7 @@ def _receive(arrival: Arrival, call: _Tally, new: set[tuple[int, int]], now: dat
     key = (call.pk, arrival.sequence)
     duplicate = key not in new
     if duplicate:
-        call.duplicates += 1
+        call.doubled.append(arrival.sequence)
     else:
         new.discard(key)
         call.count(arrival.sequence)
@@ -200,6 +209,13 @@ def _message(*, duplicate: bool, late: bool) -> str | None:
     return "late: the call had already ended; the packet is stored" if late else None
 
 
+def _note_duplicates(calls: Sequence[_Tally]) -> None:
+    """Where they fell: each beside a packet that is stored, so there are never more of them."""
+    again = [(call.pk, sequence) for call in calls for sequence in call.doubled]
+    if again:
+        _execute(NOTE_DUPLICATES, [list(column) for column in zip(*again, strict=True)])
+
+
 def _update(calls: Sequence[_Tally], *, now: datetime) -> None:
     if not calls:
         return
@@ -208,7 +224,7 @@ def _update(calls: Sequence[_Tally], *, now: datetime) -> None:
         [call.stored for call in calls],
         [call.last_sequence for call in calls],
         [call.has_packet_zero for call in calls],
-        [call.duplicates for call in calls],
+        [len(call.doubled) for call in calls],
         [call.stored if call.is_late else 0 for call in calls],
         [call.out_of_order for call in calls],
     ]

@@ -8,7 +8,7 @@ from calls.models.call import Call, Move
 from calls.models.heartbeat import Heartbeat
 from calls.models.job import Attempt, Job
 from calls.models.lease import Lease
-from calls.models.packet import Packet
+from calls.models.packet import Duplicate, Packet
 from calls.models.recording import Deletion, Recording, StrayFile
 from calls.models.result import Result, Utterance
 from calls.models.saved_view import SavedView
@@ -24,6 +24,7 @@ __all__ = [
     "Bookmark",
     "Call",
     "Deletion",
+    "Duplicate",
     "Heartbeat",
     "Job",
     "Lease",

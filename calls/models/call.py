@@ -262,9 +262,17 @@ class Call(models.Model):
         """The first `limit` runs of sequences that did not come, as (from, to), both included."""
         if not self.missing:
             return []
+        if self.state == State.ARCHIVED:
+            return self._kept_ranges()[:limit]
         with connection.cursor() as cursor:
             cursor.execute(MISSING_RANGES, [-1 if self.has_packet_zero else 0, self.pk, limit])
             return [(first, last) for first, last in cursor.fetchall()]
+
+    def _kept_ranges(self) -> list[tuple[int, int]]:
+        """As they were when the packets were put away."""
+        pictures = self.recordings.filter(picture__isnull=False)
+        kept = pictures.values_list("picture__missing", flat=True).first() or []
+        return [(first, last) for first, last in kept]
 
     @property
     def duration(self) -> timedelta | None:

@@ -44,3 +44,15 @@ class Packet(models.Model):
 
     def __str__(self) -> str:
         return f"{self.call_id}/{self.sequence}"
+
+
+class Duplicate(models.Model):
+    """How often a packet came again after it was stored."""
+
+    pk = models.CompositePrimaryKey("call", "sequence")
+    call = models.ForeignKey(Call, models.CASCADE, related_name="duplicate_packets", db_index=False)
+    sequence = models.PositiveIntegerField()
+    times = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.call_id}/{self.sequence}, {self.times} times"

@@ -35,6 +35,9 @@ class Recording(models.Model):
     dropping = models.BooleanField(
         default=False, help_text="Packets of a long call still have to leave the table."
     )
+    picture = models.JSONField(
+        null=True, help_text="Of the packets: where some were missing, late or double."
+    )
     created_at = models.DateTimeField()
 
     objects = RecordingQuerySet.as_manager()

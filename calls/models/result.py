@@ -16,6 +16,9 @@ class Result(models.Model):
     transcript = models.TextField(blank=True)
     sentiment = models.CharField(max_length=8, choices=Sentiment)
     score = models.FloatField(help_text="-1 … 1")
+    seconds = models.FloatField(
+        default=0.0, db_default=0.0, help_text="Of the recording; 0 of results from long ago."
+    )
     created_at = models.DateTimeField()
     words = models.GeneratedField(
         expression=speech_vector("transcript"), output_field=SearchVectorField(), db_persist=True

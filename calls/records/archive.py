@@ -4,7 +4,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from calls.models import Call, Packet, Recording
+from calls.models import Call, Duplicate, Packet, Recording
 from calls.models.recording import Kind
 from calls.moves import move
 from calls.records import files
@@ -77,9 +77,14 @@ def drop_packets(pk: int) -> None:
         return
     packets = Packet.objects.filter(call=pk).order_by("sequence").values_list("sequence", flat=True)
     while bound := packets[DROPPED_AT_ONCE : DROPPED_AT_ONCE + 1].first():
-        Packet.objects.filter(call=pk, sequence__lt=bound).delete()
-    Packet.objects.filter(call=pk).delete()
+        _drop(pk, sequence__lt=bound)
+    _drop(pk)
     marked.update(dropping=False)
+
+
+def _drop(pk: int, **which: int) -> None:
+    for table in (Duplicate, Packet):
+        table._default_manager.filter(call=pk, **which).delete()
 
 
 def _why_not(call: Call) -> str:
@@ -105,7 +110,7 @@ def _put_away(pk: int, draft: Draft, *, now: datetime, actor: str, reason: str) 
         if draft.packets > DROPPED_AT_ONCE:
             call.recordings.filter(kind=Kind.PACKETS).update(dropping=True)
         else:
-            Packet.objects.filter(call=call).delete()
+            _drop(call.pk)
         call.jobs.open().delete()
         move(call, State.ARCHIVED, now=now, actor=actor, reason=reason, next_attempt_at=None)
         return call

@@ -16,7 +16,7 @@ from django.db import transaction
 
 from calls.models import Call, Recording, StrayFile
 from calls.models.recording import Kind
-from calls.records import storage
+from calls.records import picture, storage
 from calls.records.packets_file import PacketsWriter, pages
 from calls.records.recording import tracks_of
 from calls.records.storage import StorageFailed
@@ -52,7 +52,8 @@ def write(call: Call, *, now: datetime) -> Draft:
         with _spool() as packets:
             came = _write_packets(call, packets)
             draft.packets = came.total()
-            _keep(draft, Kind.PACKETS, packets, call, packets=draft.packets, now=now)
+            kept = _keep(draft, Kind.PACKETS, packets, call, packets=draft.packets, now=now)
+        kept.picture = picture.to_keep(call)
         for track, recording in tracks_of(call).items():
             with _spool() as wav:
                 for stretch in recording.stretches(0, recording.size):

@@ -93,10 +93,43 @@ def test_what_one_supervisor_acknowledges_leaves_the_page_of_the_other(
     alarm(system, "a-1")
     for screen in (page, other):
         expect(alerts(screen)).to_have_count(1)
+        expect(screen).to_have_title("(1) Calls · Call centre")
     other.get_by_role("button", name="Acknowledge").click()
     expect(alerts(page)).to_have_count(0)
+    expect(page).to_have_title("Calls · Call centre")
     assert page.locator("#alert-sound").get_attribute("data-chimes") is None
     context.close()
+
+
+def test_the_page_of_all_alerts_changes_by_itself(page: Page, system: System) -> None:
+    page.goto(f"{system.url}/alerts/?standing=open")
+    expect(page.locator("#link")).to_have_text("live")
+    expect(page.get_by_role("heading", name="No alert fits")).to_be_visible()
+    page.get_by_role("button", name="Sound off").click()
+    alarm(system, "a-1")
+    alarm(system, "a-2")
+    rows = page.locator("#rows tr")
+    expect(rows).to_have_count(2)
+    expect(page.locator("#alerts")).to_have_text("2 open")
+    expect(page.locator("#alert-sound")).not_to_have_attribute("data-chimes", "1")
+    page.get_by_role("button", name="Acknowledge Call failed a-2").click()
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("a-1")
+    alarm(system, "a-3")
+    page.get_by_role("button", name="Acknowledge all 2").click()
+    expect(page.get_by_text("2 alerts are acknowledged.")).to_be_visible()
+    expect(page.locator("#alerts")).to_have_text("Nothing is open")
+
+
+def test_a_long_id_leaves_room_for_the_rest(page: Page, system: System) -> None:
+    alarm(system, "a-" + "long" * 30)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(f"{system.url}/alerts/")
+    expect(page.locator("#link")).to_have_text("live")
+    region = page.get_by_role("region", name="Alerts")
+    assert region.evaluate("region => region.scrollWidth === region.clientWidth")
+    [height] = page.locator("#rows tr").evaluate_all("rows => rows.map(row => row.clientHeight)")
+    assert height < 60
 
 
 def test_without_script_an_alert_is_acknowledged_too(

@@ -3,10 +3,11 @@
 import re
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, WebSocket, expect
 
 from tests.browser.conftest import SignedIn, sign_in
 from tests.browser.system import System
+from tests.waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
 
@@ -109,6 +110,26 @@ def test_the_badge_tells_when_the_server_is_gone_and_back(page: Page, system: Sy
     assert never_reloaded(page)
 
 
+@pytest.mark.parametrize("hours", [8, -1])
+def test_after_a_jump_of_the_clock_the_page_asks_anew(
+    page: Page, system: System, hours: int
+) -> None:
+    page.add_init_script("const real = Date.now; window.ahead = 0; Date.now = () => real() + ahead")
+    sockets: list[WebSocket] = []
+    page.on("websocket", lambda socket: sockets.append(socket))
+    open_board(page, system)
+
+    def asked_anew_after_a_jump() -> bool:
+        page.evaluate("hours => { window.ahead += hours * 3_600_000 }", hours)
+        return len(sockets) > 1
+
+    until(asked_anew_after_a_jump, 10, "another socket")
+    system.send_packet("b-1", 0)
+    expect(row(page, "b-1")).to_be_visible()
+    expect(badge(page)).to_have_text(LIVE)
+    assert never_reloaded(page)
+
+
 def test_without_sockets_the_page_asks_again(chromium: Browser, system: System) -> None:
     context = chromium.new_context()
     page = context.new_page()
@@ -138,6 +159,11 @@ def test_a_filter_stays_in_the_address_and_is_live(page: Page, system: System) -
     expect(badge(page)).to_have_text(LIVE)
     system.send("POST", "/call/b-2/end")
     expect(row(page, "b-2")).to_be_visible(timeout=SECOND)
+    assert shown(page) == ["b-2"]
+    expect(row(page, "b-2")).to_be_in_viewport()
+    row(page, "b-2").get_by_role("link").click()
+    page.get_by_role("navigation", name="Way back").get_by_role("link").click()
+    expect(badge(page)).to_have_text(LIVE)
     assert shown(page) == ["b-2"]
 
 
@@ -253,6 +279,26 @@ def test_the_page_reads_without_script(
     row(page, "b-1").get_by_role("link").click()
     expect(page.get_by_role("heading", name="b-1")).to_be_visible()
     context.close()
+
+
+def test_a_long_id_is_cut_and_told_in_full(page: Page, system: System) -> None:
+    long_id = "b-" + "long" * 30
+    system.send_packet(long_id, 0)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    open_board(page, system)
+    link = row(page, long_id).get_by_role("link", name=long_id)
+    expect(link).to_have_attribute("title", long_id)
+    assert row(page, long_id).evaluate("row => row.clientHeight") < 70
+
+
+def test_charts_that_were_closed_stay_closed(page: Page, system: System) -> None:
+    open_board(page, system)
+    page.locator("#charts > summary").click()
+    expect(page.locator("#chart-calls")).to_be_hidden()
+    open_board(page, system)
+    expect(page.locator("#chart-calls")).to_be_hidden()
+    page.locator("#charts > summary").click()
+    expect(page.locator("#chart-calls canvas")).to_be_visible()
 
 
 @pytest.mark.parametrize("width", [1280, 390])

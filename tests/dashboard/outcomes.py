@@ -37,7 +37,7 @@ def start(claim: Claim, track: str, *, now: datetime = NOW) -> tuple[Standing, A
     number = found.tracks[track].number + 1
     [attempt] = runs.start([Request(claim, track, number, found.packets[track])], now=now)
     assert isinstance(attempt, Attempt)
-    return Standing(claim, found.packets, found.tracks), attempt
+    return Standing(claim, found.packets, found.tracks, found.seconds), attempt
 
 
 def ask(claim: Claim, track: str, answer: Answer, *, now: datetime = NOW) -> None:
@@ -53,7 +53,7 @@ def ask(claim: Claim, track: str, answer: Answer, *, now: datetime = NOW) -> Non
 
 def conclude(claim: Claim, *, now: datetime = NOW) -> Call:
     [found] = recording.read([claim], now=now)
-    standing = Standing(claim, found.packets, found.tracks)
+    standing = Standing(claim, found.packets, found.tracks, found.seconds)
     runs.conclude([standing], now=now + timedelta(seconds=2))
     return Call.objects.get(pk=claim.call)
 

@@ -11,7 +11,7 @@ from calls.models import Alert, Audit, Call
 from calls.models.alert import AlertKind
 from calls.records.alerts import acknowledge, raise_due
 from dashboard import attention
-from dashboard.attention import AlertFilters, AlertPage
+from dashboard.attention import AlertFilters
 from tests.dashboard.outcomes import REFUSED, finish_run, transcribed_call
 from tests.dashboard.people import signed_in
 from tests.factories import NOW, ended_call
@@ -48,8 +48,8 @@ def strip() -> str:
 
 
 def listed(client: Client, query: str = "") -> list[int]:
-    page: AlertPage = client.get(f"/alerts/{query}").context["page"]
-    return [row.alert.pk for row in page.rows]
+    rows = client.get(f"/alerts/{query}").context["painting"].rows
+    return [int(element.removeprefix("alert:")) for element in rows]
 
 
 def test_without_an_alert_the_board_says_that_nothing_is_open(client: Client) -> None:
@@ -88,7 +88,7 @@ def test_a_long_list_is_cut_and_counted() -> None:
     shown = strip()
     assert shown.count("<li") == attention.SHOWN
     assert "<b>7</b> open" in shown
-    assert "See them all" in shown
+    assert '<a href="/alerts/?standing=open">See them all</a>' in shown
 
 
 def test_what_was_said_is_escaped() -> None:

@@ -54,3 +54,26 @@ async def test_who_may_not_acknowledge_is_told_without_the_button() -> None:
     assert "Acknowledge" in await hear_of_alerts(supervisor)
     for socket in (watcher, supervisor):
         await socket.disconnect()
+
+
+async def test_the_page_of_all_alerts_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "REFRESH", 60.0)
+    socket = await look("/ws/board?alerts=1&standing=open", "view_call", "acknowledge_alert")
+    assert (await hear(socket))["parts"].keys() == {"alerts", "acknowledge_open", "pager"}
+    call: Call = await here(finish_run, await here(ended_call), REFUSED)
+    await here(raise_due, now=NOW)
+    alert: Alert = await here(Alert.objects.get)
+    row = await hear_of_row(socket, f"alert:{alert.pk}")
+    assert call.call_id in row
+    assert "Acknowledge" in row
+    await here(acknowledge, [alert.pk], now=NOW, actor="user anna")
+    assert (await hear(socket))["order"] == []
+    await socket.disconnect()
+
+
+async def hear_of_row(socket: WebsocketCommunicator, element: str) -> str:
+    async with asyncio.timeout(SOON):
+        while element not in (message := await hear(socket)).get("rows", {}):
+            pass
+    row: str = message["rows"][element]
+    return row

@@ -383,6 +383,11 @@ def test_many_rows_cost_no_more_queries_than_one(
         assert len(board.page(Filters(), now=NOW).rows) == 6
 
 
+def test_a_linked_figure_says_what_it_counts(client: Client) -> None:
+    call_in_progress()
+    assert 'aria-label="1 in progress"' in client.get("/").content.decode()
+
+
 def test_the_tiles_count() -> None:
     call_in_progress()
     ended_call()
@@ -427,3 +432,8 @@ def test_a_page_is_never_taken_from_a_cache(client: Client) -> None:
 def test_without_script_the_times_read_as_utc(client: Client) -> None:
     finish_run(ended_call(), said("yes"))
     assert ">2026-02-03 12:00:00 UTC</time>" in text(client)
+
+
+def test_the_address_of_the_board_asks_for_no_other_page(client: Client) -> None:
+    page = client.get("/?call=a-1&alerts=1&queue=Billing&nonsense=%00").content.decode()
+    assert 'data-socket="/ws/board?queue=Billing"' in page

@@ -54,6 +54,25 @@ def after(client: Client, action: str, call: Call) -> str:
     return client.post(f"/calls/{call.call_id}/{action}", follow=True).content.decode()
 
 
+@pytest.mark.parametrize(
+    ("came_from", "back"),
+    [
+        ("http://testserver/?agent=Tom&q=a%22b", '<a href="/?agent=Tom&amp;q=a%22b">Calls</a>'),
+        ("http://testserver/alerts/?kind=failed", '<a href="/alerts/?kind=failed">Alerts</a>'),
+        ("http://testserver/audit/", '<a href="/">Calls</a>'),
+        ("http://elsewhere/?agent=Tom", '<a href="/">Calls</a>'),
+        ("http://[testserver/", '<a href="/">Calls</a>'),
+        ("", '<a href="/">Calls</a>'),
+    ],
+)
+def test_the_way_back_leads_to_the_list_as_it_was(
+    client: Client, came_from: str, back: str
+) -> None:
+    call = ended_call()
+    answer = client.get(f"/calls/{call.call_id}/", headers={"referer": came_from})
+    assert back in answer.content.decode()
+
+
 def test_an_unknown_call_is_not_found_in_words(client: Client) -> None:
     answer = client.get("/calls/nobody-called/")
     assert answer.status_code == 404
@@ -341,7 +360,7 @@ def test_the_strip_of_packets_is_told_in_words_too() -> None:
     call = ended_call(packets=3)
     send(call.call_id, 5)
     shown = section("packets", call)
-    assert "Sequence 0 to 5: 4 received, 2 missing, 1 late." in shown
+    assert "Sequence 0 to 5: 4 received, 2 missing, 1 late, 0 duplicates." in shown
     assert '<rect data-kind="received" x="0" width="3"' in shown
     assert '<rect data-kind="missing" x="3" width="2"' in shown
     assert '<rect data-kind="late" x="5" width="1"' in shown

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from calls.models import Attempt, Call, Job, Move, Packet, Recording, Result
+from calls.models import Attempt, Call, Duplicate, Job, Move, Packet, Recording, Result
 from calls.models.job import Verdict
 from calls.models.recording import Kind
 from calls.states import MOVES, WITH_RESULT, Outcome, State
@@ -101,6 +101,8 @@ class Truths:
         assert (call.packet_count, call.last_sequence) == (len(told), max(told, default=None))
         assert call.has_packet_zero == (0 in told)
         assert call.duplicates == self._known.doubles.get(call.call_id, 0)
+        again = Duplicate.objects.filter(call=call).values_list("times", flat=True)
+        assert call.duplicates == sum(again)
         late = sum(row.late for row in rows)
         assert call.late == late == self._known.late.get(call.call_id, 0)
         assert call.missing == sum(last - first + 1 for first, last in call.missing_ranges())

@@ -1,4 +1,4 @@
-/* Alerts of the board: acknowledged without leaving the page, and heard where this browser is
+/* Alerts, of the board and on their own page: acknowledged without leaving the page, and heard where this browser is
    asked to. The sound is made here, for no file then has to be fetched when it matters. */
 
 const KEPT = "alert-sound"; // in this browser
@@ -9,6 +9,7 @@ const LOUD = 0.15;
 const strip = document.getElementById("alerts");
 const form = document.getElementById("acknowledge");
 const toggle = document.getElementById("alert-sound");
+const title = document.title;
 let speaker;
 let heard = newest(); // what was there already needs no sound
 
@@ -49,6 +50,13 @@ function look() {
   const now = newest();
   if (now > heard && wanted()) chime();
   heard = Math.max(heard, now);
+  nameTab();
+}
+
+/* How many are open is seen from another tab too. */
+function nameTab() {
+  const count = strip.querySelector("b")?.textContent;
+  document.title = count ? `(${count}) ${title}` : title;
 }
 
 async function acknowledge(event) {
@@ -70,7 +78,10 @@ toggle.addEventListener("click", () => {
 });
 form?.addEventListener("submit", acknowledge);
 /* The second click of a double one would hit the alert that has moved up. */
-strip.addEventListener("click", (event) => event.detail > 1 && event.preventDefault());
-new MutationObserver(look).observe(strip, { attributes: true, attributeFilter: ["data-newest"] });
+document.addEventListener("click", (event) => {
+  if (event.detail > 1 && event.target.closest("button[name=alert]")) event.preventDefault();
+});
+new MutationObserver(look).observe(strip, { attributeFilter: ["data-newest"], childList: true, characterData: true, subtree: true });
 for (const touched of ["pointerdown", "keydown"]) addEventListener(touched, () => setTimeout(showToggle), { once: true });
 showToggle();
+nameTab();

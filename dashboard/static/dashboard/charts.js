@@ -3,6 +3,7 @@
 const EVERY = 10_000;
 const ANSWER_WITHIN = 8_000;
 const HEIGHT = 110;
+const KEPT = "charts-open"; // in this browser
 const NARROW = matchMedia("(max-width: 820px)");
 const DARK = matchMedia("(prefers-color-scheme: dark)");
 const TIME = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
@@ -155,7 +156,8 @@ function finish(words) {
 }
 
 box.hidden = false;
-box.open = !NARROW.matches;
+box.open = localStorage.getItem(KEPT) === null ? !NARROW.matches : localStorage.getItem(KEPT) === "yes";
+box.querySelector("summary").addEventListener("click", () => localStorage.setItem(KEPT, box.open ? "no" : "yes"));
 box.addEventListener("toggle", () => (hour ? show() : ask()));
 box.querySelector(".numbers").addEventListener("toggle", () => hour && tabulate());
 new ResizeObserver(resize).observe(box);

@@ -91,6 +91,11 @@ function heard(from) {
   show();
 }
 
+/* A clock that was set back must not make a dead line look alive. */
+function silence() {
+  return Math.abs(Date.now() - heardAt);
+}
+
 function finish(words) {
   ended = words;
   clearTimeout(retry);
@@ -102,7 +107,7 @@ function standing() {
   if (source === "socket" && unannounced) return ["polling", "every 2 s: Redis is away"];
   if (source === "socket") return ["live", "live"];
   if (source === "poll") return ["polling", `every ${POLL_EVERY / 1000} s`];
-  if (Date.now() - heardAt < PATIENCE) return ["reconnecting", "reconnecting"];
+  if (silence() < PATIENCE) return ["reconnecting", "reconnecting"];
   return ["stale", `stale since ${wallClock(heardAt)}`];
 }
 
@@ -125,7 +130,7 @@ function permit(allowed) {
 
 function watch() {
   tick();
-  const silent = Date.now() - heardAt;
+  const silent = silence();
   if (source === "socket" && silent > HEARD_WITHIN) lose();
   if (source !== "socket" && silent > PATIENCE && (source === "none" || silent > POLL_EVERY)) poll();
   show();

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from calls.ingest.store import store
-from calls.models import Call, Packet
+from calls.models import Call, Duplicate, Packet
 from calls.states import State
 from tests.factories import NOW, arrival, ended_call, fresh_id, send
 
@@ -44,6 +44,16 @@ def test_doubles_within_one_batch_are_stored_once() -> None:
     assert [receipt.duplicate for receipt in receipts] == [False, True, False, True]
     call = Call.objects.get(call_id=call_id)
     assert (call.packet_count, call.duplicates) == (2, 2)
+
+
+def test_where_doubles_fell_is_known_and_of_others_nothing_is_noted() -> None:
+    call_id, other = fresh_id(), fresh_id()
+    send(call_id, 0, 1, 1, 2, 1)
+    send(call_id, 1, 3)
+    send(other, 0, 1, 2)
+    noted = Duplicate.objects.values_list("call__call_id", "sequence", "times")
+    assert list(noted) == [(call_id, 1, 3)]
+    assert Call.objects.get(call_id=call_id).duplicates == 3
 
 
 def test_the_first_of_two_packets_with_one_sequence_stays() -> None:

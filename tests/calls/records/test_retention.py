@@ -11,7 +11,18 @@ from django_q.models import OrmQ
 from calls import tasks
 from calls.ingest import metadata
 from calls.ingest.store import store
-from calls.models import Call, Deletion, Job, Lease, Move, Packet, Recording, Result, StrayFile
+from calls.models import (
+    Call,
+    Deletion,
+    Duplicate,
+    Job,
+    Lease,
+    Move,
+    Packet,
+    Recording,
+    Result,
+    StrayFile,
+)
 from calls.records import archive as archiving
 from calls.records import deletion, files, holding, retention
 from calls.records.archive import archive
@@ -96,12 +107,18 @@ def test_nothing_happens_by_time_alone_unless_asked_for(settings: Any) -> None:
     assert not retention.is_due(now=NOW + 1000 * DAY)
 
 
-@pytest.mark.parametrize("make", [transcribed_call, lambda: put_away(transcribed_call())])
+def call_with_a_duplicate() -> Call:
+    call = transcribed_call()
+    store([arrival(call.call_id, 0)], now=NOW)
+    return call
+
+
+@pytest.mark.parametrize("make", [call_with_a_duplicate, lambda: put_away(call_with_a_duplicate())])
 def test_deletion_leaves_nothing_but_a_receipt(kept: Path, make: Any) -> None:
     call = make()
     checksum = files.packets_checksum(call)
     receipt = delete(call)
-    for model in (Call, Packet, Job, Move, Result, Recording, StrayFile):
+    for model in (Call, Packet, Duplicate, Job, Move, Result, Recording, StrayFile):
         assert not model._default_manager.exists(), model
     assert not files_in(kept)
     assert (receipt.call_id, receipt.actor, receipt.at) == (call.call_id, "test", NOW)
