@@ -14,7 +14,7 @@ from calls.ingest import ending
 from calls.models import Call
 from calls.models.audit import Verb
 from calls.records import archive, audit, holding, many
-from calls.records.many import Act, Refused, Tally
+from calls.records.many import Act, Already, Refused, Tally
 from calls.records.storage import StorageFailed
 from calls.states import RUNNABLE, EndReason, Outcome, State
 
@@ -49,7 +49,9 @@ def end(model_admin: Any, request: HttpRequest, calls: QuerySet[Call]) -> None:
 @admin.action(description="Reprocess the selected calls", permissions=["reprocess"])
 def reprocess(model_admin: Any, request: HttpRequest, calls: QuerySet[Call]) -> None:
     def act(call_id: str) -> None:
-        jobs.reprocess(call_id, now=timezone.now(), actor=actor(request))
+        now = timezone.now()
+        if jobs.reprocess(call_id, now=now, actor=actor(request)).updated_at != now:
+            raise Already("is queued already")
         _note(request, Verb.REPROCESSED, call_id)
 
     _on_each(request, calls, act, done="queued")

@@ -20,7 +20,7 @@ from calls.models import Call
 from calls.models.audit import Verb
 from calls.models.call import CallQuerySet
 from calls.records import audit, many
-from calls.records.many import Tally
+from calls.records.many import Already, Tally
 from calls.records.storage import StorageFailed
 from calls.states import State
 
@@ -62,7 +62,7 @@ class ManyCalls(BaseCommand):
         """What is done before the first call, but for a rehearsal."""
 
     def act(self, call_id: str) -> object:
-        """Does it and notes it; raises what `many.REFUSALS` names, and `StorageFailed`."""
+        """Does it and notes it; raises `Already`, what `many.REFUSALS` names, `StorageFailed`."""
         raise NotImplementedError
 
     def rehearse(self, call_id: str) -> str:
@@ -111,7 +111,11 @@ class ManyCalls(BaseCommand):
                 began = time.monotonic()
 
     def _rehearse(self, call_id: str) -> None:
-        words = self.rehearse(call_id)
+        try:
+            words = self.rehearse(call_id)
+        except Already as already:
+            self.stdout.write(f"{call_id}: {already}")
+            raise
         self.stdout.write(f"{call_id}: {words}")
 
     def _chosen(self, options: dict[str, Any]) -> tuple[Iterable[str], int]:

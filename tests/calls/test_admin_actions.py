@@ -68,6 +68,8 @@ def test_calls_are_run_again_and_the_others_told_with_why(client: Client) -> Non
     said = do(client, "reprocess", fine, talking)
     assert said == "1 queued, 1 refused: cannot be run again: it has not ended yet (1)."
     assert Job.objects.open().get().actor == "user root"
+    assert do(client, "reprocess", fine) == "0 queued, 1 already so, 0 refused."
+    assert Audit.objects.filter(verb="reprocessed").count() == 1
 
 
 def test_calls_are_archived_and_the_others_told_with_why(client: Client) -> None:
