@@ -12,7 +12,8 @@ from calls.admin import live
 from calls.models import Call
 from dashboard.painting import Painting
 
-KEYS = re.compile(r"\d{1,18}(?:,\d{1,18})*")
+KEY = r"\d{1,18}"
+KEYS = re.compile(f"{KEY}(?:,{KEY})*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class AdminScreen:
     calls: frozenset[int]
     call_ids: frozenset[str]
     whole_page: bool
+    newest: int | None = None
+    """Of a list: the newest call when it was opened."""
 
     @classmethod
     def wanted(cls, query: QueryDict) -> Self:
@@ -27,7 +30,13 @@ class AdminScreen:
         given = query.get("calls", "")
         keys = given.split(",")[: live.MOST] if KEYS.fullmatch(given) else []
         found = dict(Call.objects.filter(pk__in=keys).values_list("pk", "call_id"))
-        return cls(frozenset(found), frozenset(found.values()), "page" in query)
+        newest = query.get("newest", "")
+        return cls(
+            frozenset(found),
+            frozenset(found.values()),
+            whole_page="page" in query,
+            newest=int(newest) if re.fullmatch(KEY, newest, re.ASCII) else None,
+        )
 
     def concerned_by(self, call_ids: Set[str]) -> bool:
         return not self.call_ids.isdisjoint(call_ids)
@@ -37,4 +46,5 @@ class AdminScreen:
         calls = list(Call.objects.filter(pk__in=self.calls).defer("metadata"))
         if self.whole_page and not calls:
             raise Call.DoesNotExist
-        return Painting(parts=live.parts(calls, whole_page=self.whole_page))
+        newer = {} if self.newest is None else live.newer(self.newest)
+        return Painting(parts=live.parts(calls, whole_page=self.whole_page) | newer)

@@ -123,7 +123,9 @@ def _wake(loop: asyncio.AbstractEventLoop, upkeep: Upkeep) -> None:
 
 
 class AdminConsumer(BoardConsumer):
-    """For staff alone; the address names the calls shown: `?calls=1,2,3`, `&page=1` for a page."""
+    """For staff alone; the address names the calls shown: `?calls=1,2,3`, `&page=1` for a page,
+    `&newest=3` for a list that is told of newer ones.
+    """
 
     def _screen_for(self, user: User | AnonymousUser, query: QueryDict) -> Screen:
         if not user.is_staff:

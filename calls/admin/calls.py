@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from calls.admin.actions import ACTIONS, legal, record_refusal
 from calls.admin.audit import LeavesTrace
 from calls.admin.filters import Attempts, Completeness, LastPacket, Queue
-from calls.admin.live import IN_LIST, SHOW
+from calls.admin.live import IN_LIST, SHOW, newest
 from calls.admin.readonly import ReadOnlyPages, ReadOnlyRows, link, link_to_list
 from calls.models import Attempt, Call, Deletion, Job, Move, Recording, Result, Utterance
 
@@ -119,7 +119,9 @@ class CallAdmin(LeavesTrace):
         for action in sorted(asked - self.get_actions(request).keys()):
             record_refusal(request, action)
             raise PermissionDenied
-        return super().changelist_view(request, _with_time(extra_context))
+        # Read before the list: a call that begins in between is told of, not overlooked.
+        context = _with_time(extra_context) | {"newest": newest()}
+        return super().changelist_view(request, context)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

@@ -91,6 +91,21 @@ def parts(calls: Iterable[Call], *, whole_page: bool) -> dict[str, SafeString]:
     return {_id(call, name): _element(call, name) for call in calls for name in names}
 
 
+def newest() -> int:
+    """The key of the call that began last, 0 where there is none."""
+    return Call.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
+def newer(than: int) -> dict[str, SafeString]:
+    """The element that says how many calls began since; rows never move under somebody's hand."""
+    began = Call.objects.filter(pk__gt=than)[: MOST + 1].count()
+    if not began:
+        return {}
+    many = f"more than {MOST}" if began > MOST else str(began)
+    words = f"{many} newer {'call' if began == 1 else 'calls'}: reload"
+    return {"newer": format_html('<span id="newer" role="status"><a href="">{}</a></span>', words)}
+
+
 def _element(call: Call, name: str) -> SafeString:
     words = _words(call, name)
     return format_html('<span id="{}" data-live>{}</span>', _id(call, name), words)

@@ -38,6 +38,15 @@ def test_a_row_changes_its_state_live(page: Page, system: System) -> None:
     assert never_reloaded(page)
 
 
+def test_a_list_tells_of_newer_calls_and_shows_them_when_asked(page: Page, system: System) -> None:
+    open_live(page, system.url + LIST + "?state__exact=IN_PROGRESS")
+    system.send_packet("a-1", 0)
+    page.get_by_role("link", name="1 newer call: reload").click()
+    expect(page.get_by_role("row").filter(has_text="a-1")).to_be_visible()
+    expect(page.locator("#newer")).to_be_empty()
+    assert page.url.endswith("?state__exact=IN_PROGRESS")
+
+
 def test_the_page_of_a_call_changes_live_and_ends_it(page: Page, system: System) -> None:
     system.send_packet("a-1", 0)
     page.goto(system.url + LIST)

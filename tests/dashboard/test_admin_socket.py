@@ -8,6 +8,7 @@ from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
 from django.test import Client
 
+from calls.admin import live
 from calls.models import Call
 from tests.dashboard.outcomes import transcribed_call
 from tests.dashboard.people import user_with
@@ -62,10 +63,33 @@ async def test_the_changed_values_alone_are_told() -> None:
     await socket.disconnect()
 
 
-@pytest.mark.parametrize("query", ["", "calls=", "calls=1;drop", "calls=x", "calls=99999999"])
+@pytest.mark.parametrize(
+    "query", ["", "calls=", "calls=1;drop", "calls=x", "calls=99999999", "newest=x", "newest=9"]
+)
 async def test_an_address_without_known_calls_is_an_empty_list(query: str) -> None:
     socket = await look(query)
     assert "parts" not in await hear(socket)
+    await socket.disconnect()
+
+
+async def test_a_list_is_told_of_the_calls_that_began_since() -> None:
+    call = await here(call_in_progress)
+    socket = await look(f"newest={call.pk}&calls={call.pk}")
+    assert "newer" not in (await hear(socket))["parts"]
+    for words in ("1 newer call: reload", "2 newer calls: reload"):
+        await here(call_in_progress)
+        parts = (await hear(socket))["parts"]
+        assert set(parts) == {"newer"}
+        assert words in parts["newer"]
+    await socket.disconnect()
+
+
+async def test_so_many_newer_calls_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MOST", 1)
+    for _ in range(3):
+        await here(call_in_progress)
+    socket = await look("newest=0")
+    assert "more than 1 newer calls: reload" in (await hear(socket))["parts"]["newer"]
     await socket.disconnect()
 
 
