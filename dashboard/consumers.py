@@ -128,6 +128,6 @@ class AdminConsumer(BoardConsumer):
     """
 
     def _screen_for(self, user: User | AnonymousUser, query: QueryDict) -> Screen:
-        if not user.is_staff:
+        if not isinstance(user, User) or not user.is_staff:
             raise Refused(FORBIDDEN)
-        return AdminScreen.wanted(query)
+        return AdminScreen.wanted(query, user)

@@ -10,33 +10,12 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from calls.admin.actions import ACTIONS, legal, record_refusal
+from calls.admin.actions import ACTIONS, permitted, record_refusal, tools
 from calls.admin.audit import LeavesTrace
 from calls.admin.filters import Attempts, Completeness, LastPacket, Queue
-from calls.admin.live import IN_LIST, SHOW, newest
+from calls.admin.live import IN_LIST, SHOW, buttons, newest, story
 from calls.admin.readonly import ReadOnlyPages, ReadOnlyRows, link, link_to_list
-from calls.models import Attempt, Call, Deletion, Job, Move, Recording, Result, Utterance
-
-
-class MoveRows(ReadOnlyRows):
-    model = Move
-    verbose_name_plural = "Journal"
-    fields = ["at", "from_state", "to_state", "actor", "reason"]
-    show_change_link = False
-
-
-class JobRows(ReadOnlyRows):
-    model = Job
-    verbose_name_plural = "AI runs"
-    fields = ["run", "origin", "actor", "created_at", "due_at", "finished_at", "outcome"]
-    ordering = ["run"]
-
-
-class RecordingRows(ReadOnlyRows):
-    model = Recording
-    verbose_name_plural = "Files in the storage"
-    fields = ["kind", "track", "seconds", "sample_rate", "packets", "bytes", "sha256", "name"]
-    show_change_link = False
+from calls.models import Attempt, Call, Deletion, Move, Result, Utterance
 
 
 @admin.register(Call)
@@ -55,12 +34,11 @@ class CallAdmin(LeavesTrace):
     search_fields = ["call_id", "agent", "caller"]
     date_hierarchy = "created_at"
     ordering = ["-pk"]
-    inlines = [MoveRows, JobRows, RecordingRows]
     actions = [*ACTIONS.values()]
     fieldsets = [
         (None, {"fields": [
             "call_id", SHOW["state"], SHOW["end_reason"], SHOW["ai_outcome"], SHOW["ai_words"],
-            "outcome", SHOW["held"],
+            SHOW["result"], SHOW["held"],
         ]}),
         ("Said by the PBX", {"fields": [
             SHOW["agent"], SHOW["queue"], SHOW["caller"], SHOW["callee"], SHOW["direction"],
@@ -79,7 +57,7 @@ class CallAdmin(LeavesTrace):
             SHOW["updated_at"], SHOW["version"],
         ]}),
     ]  # fmt: skip
-    readonly_fields = [*SHOW.values(), "outcome", "all_attempts"]
+    readonly_fields = [*SHOW.values(), "all_attempts"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Call]:
         calls: QuerySet[Call] = super().get_queryset(request)
@@ -88,10 +66,6 @@ class CallAdmin(LeavesTrace):
     def view_on_site(self, call: Call) -> str:
         """The page of the call, whose address the contract names."""
         return f"/calls/{call.call_id}/"
-
-    @admin.display(description="result")
-    def outcome(self, call: Call) -> str:
-        return link(call.result, "transcript and sentiment") if call.has_ai_result else "none"
 
     @admin.display(description="ledger")
     def all_attempts(self, call: Call) -> SafeString:
@@ -126,10 +100,9 @@ class CallAdmin(LeavesTrace):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        permitted = self.get_actions(request)
-        possible = legal(context["original"])
-        tools = {name: word for name, word in possible.items() if name in permitted}
-        context = _with_time(context) | {"tools": tools}
+        call = context["original"]
+        possible = tools(call, permitted(request.user))
+        context = _with_time(context) | {"tools": buttons(possible), "story": story(call)}
         return super().render_change_form(request, context, *args, **kwargs)
 
     def response_action(

@@ -54,7 +54,18 @@ def test_the_page_of_a_call_changes_live_and_ends_it(page: Page, system: System)
     open_live(page, page.url)
     system.send_packet("a-1", 1)
     expect(page.locator(".field-packet_count .readonly")).to_have_text("2", timeout=SECOND)
+    system.send("POST", "/call/a-1/end")
+    expect(page.locator("#story")).to_contain_text("hangup", timeout=SECOND)
+    expect(page.get_by_role("button", name="Reprocess")).to_be_visible()
+    expect(page.get_by_role("button", name="End", exact=True)).to_have_count(0)
     assert never_reloaded(page)
+
+
+def test_a_button_of_a_page_ends_its_call(page: Page, system: System) -> None:
+    system.send_packet("a-1", 0)
+    page.goto(system.url + LIST)
+    page.get_by_role("link", name="a-1").click()
+    open_live(page, page.url)
     page.get_by_role("button", name="End", exact=True).click()
     expect(page.get_by_text("1 ended, 0 refused.")).to_be_visible()
     expect(page.locator(".field-state .readonly")).to_have_text("Completed")
