@@ -126,11 +126,6 @@ def permitted(user: PermissionsMixin | AnonymousUser) -> frozenset[str]:
     return frozenset(name for name, may in wanted.items() if user.has_perm(f"calls.{may}_call"))
 
 
-def record_refusal(request: HttpRequest, action: str) -> None:
-    """Somebody asked for what no page offered him."""
-    _note(request, Verb.REFUSED, detail=f"{action} in the admin")
-
-
 def _note(request: HttpRequest, verb: Verb, call_id: str = "", *, detail: str = "") -> None:
     audit.record(
         actor=actor(request), verb=verb, call_id=call_id, detail=detail, now=timezone.now()

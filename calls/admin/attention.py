@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from calls.admin.guarded import Guarded
 from calls.admin.readonly import ReadOnlyPages
 from calls.models import Alert, Phrase
 from calls.records import phrases
@@ -54,7 +55,7 @@ class PhraseForm(forms.ModelForm[Phrase]):
 
 
 @admin.register(Phrase)
-class PhraseAdmin(admin.ModelAdmin[Phrase]):
+class PhraseAdmin(Guarded):
     form = PhraseForm
     list_display = ["text", "added_at", "added_by"]
     search_fields = ["text"]

@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
+from calls.admin.guarded import Guarded
 from calls.admin.pages import BoundedPaginator
 
 
@@ -25,7 +26,7 @@ class ReadOnly(BaseModelAdmin[Any]):
         return False
 
 
-class ReadOnlyPages(ReadOnly, admin.ModelAdmin[Any]):
+class ReadOnlyPages(ReadOnly, Guarded):
     show_full_result_count = False
     list_per_page = 50
     paginator = BoundedPaginator
