@@ -13,7 +13,7 @@ from calls.admin.actions import ACTIONS, permitted, tools
 from calls.admin.audit import LeavesTrace
 from calls.admin.filters import Attempts, Completeness, LastPacket, Queue
 from calls.admin.live import IN_LIST, SHOW, buttons, newest, story
-from calls.admin.readonly import ReadOnlyPages, ReadOnlyRows, link, link_to_list
+from calls.admin.readonly import OfCalls, ReadOnlyPages, ReadOnlyRows, link_to_list
 from calls.models import Attempt, Call, Deletion, Move, Result, Utterance
 
 
@@ -31,6 +31,7 @@ class CallAdmin(LeavesTrace):
         "held",
     ]
     search_fields = ["call_id", "agent", "caller"]
+    search_help_text = "A call id, an agent or a caller, or a part of them."
     date_hierarchy = "created_at"
     ordering = ["-pk"]
     actions = [*ACTIONS.values()]
@@ -124,16 +125,12 @@ def _with_time(context: dict[str, Any] | None) -> dict[str, Any]:
 
 
 @admin.register(Move)
-class MoveAdmin(ReadOnlyPages):
+class MoveAdmin(OfCalls):
     list_display = ["at", "call_link", "from_state", "to_state", "actor", "reason"]
     list_filter = ["to_state", "from_state"]
     search_fields = ["call__call_id", "actor"]
     ordering = ["-pk"]
     list_select_related = ["call"]
-
-    @admin.display(description="call", ordering="call")
-    def call_link(self, move: Move) -> SafeString:
-        return link(move.call, move.call.call_id)
 
 
 class UtteranceRows(ReadOnlyRows):

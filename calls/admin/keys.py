@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
+from calls.admin.filters import KeyStanding
 from calls.admin.guarded import Guarded, refusals_recorded
 from calls.api.auth import create_key, revoke_key
 from calls.models import ApiKey
@@ -46,7 +47,7 @@ class NewKeyForm(forms.ModelForm[ApiKey]):
 class ApiKeyAdmin(Guarded):
     form = NewKeyForm
     list_display = SHOWN
-    list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
+    list_filter = [KeyStanding]
     search_fields = ["name", "prefix"]
     ordering = ["-pk"]
     actions = ["revoke_selected"]

@@ -18,13 +18,13 @@ NOTHING = "-"
 IN_LIST = (
     "state",
     "ai_outcome",
-    "packet_count",
-    "missing",
-    "late",
-    "attempts",
-    "last_packet_at",
     "agent",
     "queue",
+    "packet_count",
+    "missing",
+    "attempts",
+    "last_packet_at",
+    "late",
     "held",
 )
 HEADINGS = {
