@@ -38,6 +38,18 @@ def test_a_row_changes_its_state_live(page: Page, system: System) -> None:
     assert never_reloaded(page)
 
 
+def test_what_came_of_the_calls_is_seen_without_scrolling(page: Page, system: System) -> None:
+    system.send(
+        "PUT", "/call/demo-20260203120000-cancellation", agent="Laura Bennett", queue="Sale"
+    )
+    page.set_viewport_size({"width": 1400, "height": 900})
+    page.goto(system.url + LIST)
+    seen, last = (page.locator(it).bounding_box() for it in (".results", "th.column-attempts"))
+    assert seen
+    assert last
+    assert last["x"] + last["width"] <= seen["x"] + seen["width"]
+
+
 def test_a_list_tells_of_newer_calls_and_shows_them_when_asked(page: Page, system: System) -> None:
     open_live(page, system.url + LIST + "?state__exact=IN_PROGRESS")
     system.send_packet("a-1", 0)
