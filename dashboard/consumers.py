@@ -124,9 +124,11 @@ def _wake(loop: asyncio.AbstractEventLoop, upkeep: Upkeep) -> None:
 
 
 class AdminConsumer(BoardConsumer):
-    """For staff alone; the address names the calls shown: `?calls=1,2,3`, `&page=1` for a page."""
+    """For staff alone; the address names the calls shown: `?calls=1,2,3`, `&page=1` for a page,
+    `&newest=3` for a list that is told of newer ones.
+    """
 
     def _screen_for(self, user: User | AnonymousUser, query: QueryDict) -> Screen:
-        if not user.is_staff:
+        if not isinstance(user, User) or not user.is_staff:
             raise Refused(FORBIDDEN)
-        return AdminScreen.wanted(query)
+        return AdminScreen.wanted(query, user)

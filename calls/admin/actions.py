@@ -1,9 +1,10 @@
 """What staff may do to calls: each through the door that the API and the commands take."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.auth.models import AnonymousUser, PermissionsMixin
 from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
@@ -14,7 +15,7 @@ from calls.ingest import ending
 from calls.models import Call
 from calls.models.audit import Verb
 from calls.records import archive, audit, holding, many
-from calls.records.many import Act, Refused, Tally
+from calls.records.many import Act, Already, Refused, Tally
 from calls.records.storage import StorageFailed
 from calls.states import RUNNABLE, EndReason, Outcome, State
 
@@ -49,7 +50,9 @@ def end(model_admin: Any, request: HttpRequest, calls: QuerySet[Call]) -> None:
 @admin.action(description="Reprocess the selected calls", permissions=["reprocess"])
 def reprocess(model_admin: Any, request: HttpRequest, calls: QuerySet[Call]) -> None:
     def act(call_id: str) -> None:
-        jobs.reprocess(call_id, now=timezone.now(), actor=actor(request))
+        now = timezone.now()
+        if jobs.reprocess(call_id, now=now, actor=actor(request)).updated_at != now:
+            raise Already("is queued already")
         _note(request, Verb.REPROCESSED, call_id)
 
     _on_each(request, calls, act, done="queued")
@@ -101,8 +104,8 @@ ACTIONS: dict[str, Action] = {
 }
 
 
-def legal(call: Call) -> dict[str, str]:
-    """What may be done to this call as it is, by the action's name, in one word."""
+def tools(call: Call, permitted: Set[str]) -> dict[str, str]:
+    """Of these actions what may be done to this call as it is, by name, in one word."""
     settled = call.ai_outcome != Outcome.PENDING
     possible = {
         "end": (call.state == State.IN_PROGRESS, "End"),
@@ -111,12 +114,16 @@ def legal(call: Call) -> dict[str, str]:
         "hold": (not call.held, "Hold"),
         "release": (call.held, "Release"),
     }
-    return {name: word for name, (allowed, word) in possible.items() if allowed}
+    return {name: word for name, (legal, word) in possible.items() if legal and name in permitted}
 
 
-def record_refusal(request: HttpRequest, action: str) -> None:
-    """Somebody asked for what no page offered him."""
-    _note(request, Verb.REFUSED, detail=f"{action} in the admin")
+def permitted(user: PermissionsMixin | AnonymousUser) -> frozenset[str]:
+    """The actions that this user may take, whatever the call."""
+    wanted: dict[str, str] = {
+        name: action.allowed_permissions[0]  # type: ignore[attr-defined]
+        for name, action in ACTIONS.items()
+    }
+    return frozenset(name for name, may in wanted.items() if user.has_perm(f"calls.{may}_call"))
 
 
 def _note(request: HttpRequest, verb: Verb, call_id: str = "", *, detail: str = "") -> None:

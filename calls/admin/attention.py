@@ -9,28 +9,26 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from calls.admin.readonly import ReadOnlyPages
+from calls.admin.filters import AlertStanding
+from calls.admin.guarded import Guarded
+from calls.admin.readonly import OfCalls
 from calls.models import Alert, Phrase
 from calls.records import phrases
 from calls.records.phrases import PhraseRefused
 
 
 @admin.register(Alert)
-class AlertAdmin(ReadOnlyPages):
+class AlertAdmin(OfCalls):
     list_display = [
         "raised_at",
         "kind",
-        "call",
+        "call_link",
         "words",
         "acknowledged_by",
         "acknowledged_at",
         "resolved_at",
     ]
-    list_filter = [
-        "kind",
-        ("acknowledged_at", admin.EmptyFieldListFilter),
-        ("resolved_at", admin.EmptyFieldListFilter),
-    ]
+    list_filter = ["kind", AlertStanding]
     search_fields = ["call__call_id", "words"]
     ordering = ["-pk"]
 
@@ -54,7 +52,7 @@ class PhraseForm(forms.ModelForm[Phrase]):
 
 
 @admin.register(Phrase)
-class PhraseAdmin(admin.ModelAdmin[Phrase]):
+class PhraseAdmin(Guarded):
     form = PhraseForm
     list_display = ["text", "added_at", "added_by"]
     search_fields = ["text"]

@@ -3,40 +3,18 @@
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from calls.admin.actions import ACTIONS, legal, record_refusal
+from calls.admin.actions import ACTIONS, permitted, tools
 from calls.admin.audit import LeavesTrace
 from calls.admin.filters import Attempts, Completeness, LastPacket, Queue
-from calls.admin.live import IN_LIST, SHOW
-from calls.admin.readonly import ReadOnlyPages, ReadOnlyRows, link, link_to_list
-from calls.models import Attempt, Call, Deletion, Job, Move, Recording, Result, Utterance
-
-
-class MoveRows(ReadOnlyRows):
-    model = Move
-    verbose_name_plural = "Journal"
-    fields = ["at", "from_state", "to_state", "actor", "reason"]
-    show_change_link = False
-
-
-class JobRows(ReadOnlyRows):
-    model = Job
-    verbose_name_plural = "AI runs"
-    fields = ["run", "origin", "actor", "created_at", "due_at", "finished_at", "outcome"]
-    ordering = ["run"]
-
-
-class RecordingRows(ReadOnlyRows):
-    model = Recording
-    verbose_name_plural = "Files in the storage"
-    fields = ["kind", "track", "seconds", "sample_rate", "packets", "bytes", "sha256", "name"]
-    show_change_link = False
+from calls.admin.live import IN_LIST, SHOW, buttons, newest, story
+from calls.admin.readonly import OfCalls, ReadOnlyPages, ReadOnlyRows, link_to_list
+from calls.models import Attempt, Call, Deletion, Move, Result, Utterance
 
 
 @admin.register(Call)
@@ -53,14 +31,14 @@ class CallAdmin(LeavesTrace):
         "held",
     ]
     search_fields = ["call_id", "agent", "caller"]
+    search_help_text = "A call id, an agent or a caller, or a part of them."
     date_hierarchy = "created_at"
     ordering = ["-pk"]
-    inlines = [MoveRows, JobRows, RecordingRows]
     actions = [*ACTIONS.values()]
     fieldsets = [
         (None, {"fields": [
             "call_id", SHOW["state"], SHOW["end_reason"], SHOW["ai_outcome"], SHOW["ai_words"],
-            "outcome", SHOW["held"],
+            SHOW["result"], SHOW["held"],
         ]}),
         ("Said by the PBX", {"fields": [
             SHOW["agent"], SHOW["queue"], SHOW["caller"], SHOW["callee"], SHOW["direction"],
@@ -79,7 +57,7 @@ class CallAdmin(LeavesTrace):
             SHOW["updated_at"], SHOW["version"],
         ]}),
     ]  # fmt: skip
-    readonly_fields = [*SHOW.values(), "outcome", "all_attempts"]
+    readonly_fields = [*SHOW.values(), "all_attempts"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Call]:
         calls: QuerySet[Call] = super().get_queryset(request)
@@ -88,10 +66,6 @@ class CallAdmin(LeavesTrace):
     def view_on_site(self, call: Call) -> str:
         """The page of the call, whose address the contract names."""
         return f"/calls/{call.call_id}/"
-
-    @admin.display(description="result")
-    def outcome(self, call: Call) -> str:
-        return link(call.result, "transcript and sentiment") if call.has_ai_result else "none"
 
     @admin.display(description="ledger")
     def all_attempts(self, call: Call) -> SafeString:
@@ -112,22 +86,26 @@ class CallAdmin(LeavesTrace):
     def has_export_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("calls.export_call")
 
+    def call_chosen(self, request: HttpRequest) -> str:
+        chosen = [pk for pk in request.POST.getlist("_selected_action") if pk.isdecimal()]
+        if len(chosen) != 1:
+            return ""
+        found = Call.objects.filter(pk=chosen[0]).values_list("call_id", flat=True)
+        return found.first() or ""
+
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        asked = set(request.POST.getlist("action")) & ACTIONS.keys()
-        for action in sorted(asked - self.get_actions(request).keys()):
-            record_refusal(request, action)
-            raise PermissionDenied
-        return super().changelist_view(request, _with_time(extra_context))
+        # Read before the list: a call that begins in between is told of, not overlooked.
+        context = _with_time(extra_context) | {"newest": newest()}
+        return super().changelist_view(request, context)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        permitted = self.get_actions(request)
-        possible = legal(context["original"])
-        tools = {name: word for name, word in possible.items() if name in permitted}
-        context = _with_time(context) | {"tools": tools}
+        call = context["original"]
+        possible = tools(call, permitted(request.user))
+        context = _with_time(context) | {"tools": buttons(possible), "story": story(call)}
         return super().render_change_form(request, context, *args, **kwargs)
 
     def response_action(
@@ -147,16 +125,12 @@ def _with_time(context: dict[str, Any] | None) -> dict[str, Any]:
 
 
 @admin.register(Move)
-class MoveAdmin(ReadOnlyPages):
+class MoveAdmin(OfCalls):
     list_display = ["at", "call_link", "from_state", "to_state", "actor", "reason"]
     list_filter = ["to_state", "from_state"]
     search_fields = ["call__call_id", "actor"]
     ordering = ["-pk"]
     list_select_related = ["call"]
-
-    @admin.display(description="call", ordering="call")
-    def call_link(self, move: Move) -> SafeString:
-        return link(move.call, move.call.call_id)
 
 
 class UtteranceRows(ReadOnlyRows):

@@ -81,6 +81,45 @@ class Completeness(Buckets):
         }
 
 
+class Answer(Buckets):
+    title = "answer of the AI service"
+    parameter_name = "answer"
+
+    def buckets(self, now: datetime) -> Mapping[str, Bucket]:
+        return {
+            "fine": ("Fine (200)", Q(status__range=(200, 299))),
+            "wait": ("Wait (429)", Q(status=429)),
+            "refused": ("Refused (400 and up)", Q(status__range=(400, 499)) & ~Q(status=429)),
+            "broken": ("Broken (500 and up)", Q(status__gte=500)),
+            "none": ("None", Q(status=None)),
+        }
+
+
+class AlertStanding(Buckets):
+    title = "standing"
+    parameter_name = "standing"
+
+    def buckets(self, now: datetime) -> Mapping[str, Bucket]:
+        return {
+            "open": ("Open", Q(acknowledged_at=None, resolved_at=None)),
+            "acknowledged": ("Acknowledged", Q(acknowledged_at__isnull=False)),
+            "over": ("Over by itself", Q(acknowledged_at=None, resolved_at__isnull=False)),
+        }
+
+
+class KeyStanding(Buckets):
+    title = "standing"
+    parameter_name = "standing"
+
+    def buckets(self, now: datetime) -> Mapping[str, Bucket]:
+        expired = Q(revoked_at=None, expires_at__lte=now)
+        return {
+            "good": ("Good", Q(revoked_at=None) & ~Q(expires_at__lte=now)),
+            "expired": ("Expired", expired),
+            "revoked": ("Revoked", Q(revoked_at__isnull=False)),
+        }
+
+
 class Queue(admin.SimpleListFilter):
     """Those of the newest calls; to find all there ever were would read the whole table."""
 

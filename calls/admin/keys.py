@@ -14,11 +14,11 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
+from calls.admin.filters import KeyStanding
+from calls.admin.guarded import Guarded, refusals_recorded
 from calls.api.auth import create_key, revoke_key
 from calls.models import ApiKey
 from calls.models.access import Scope
-from calls.models.audit import Verb
-from calls.records import audit
 
 SHOWN_ONCE = "The key is <code>{}</code>. It is shown this once and kept nowhere: copy it now."
 SHOWN = (
@@ -44,10 +44,10 @@ class NewKeyForm(forms.ModelForm[ApiKey]):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
+class ApiKeyAdmin(Guarded):
     form = NewKeyForm
     list_display = SHOWN
-    list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
+    list_filter = [KeyStanding]
     search_fields = ["name", "prefix"]
     ordering = ["-pk"]
     actions = ["revoke_selected"]
@@ -99,14 +99,9 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
         return [path("<int:pk>/revoke/", revoke, name="revoke_key"), *super().get_urls()]
 
     def revoke(self, request: HttpRequest, pk: int) -> HttpResponse:
-        if not self.has_revoke_permission(request):
-            audit.record(
-                actor=f"user {request.user}",
-                verb=Verb.REFUSED,
-                detail=f"POST {request.path}",
-                now=timezone.now(),
-            )
-            raise PermissionDenied
+        with refusals_recorded(request):
+            if not self.has_revoke_permission(request):
+                raise PermissionDenied
         self._revoke(request, get_object_or_404(ApiKey, pk=pk))
         return redirect("admin:calls_apikey_changelist")
 

@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
+from calls.admin.guarded import Guarded
 from calls.admin.pages import BoundedPaginator
 
 
@@ -25,8 +26,9 @@ class ReadOnly(BaseModelAdmin[Any]):
         return False
 
 
-class ReadOnlyPages(ReadOnly, admin.ModelAdmin[Any]):
+class ReadOnlyPages(ReadOnly, Guarded):
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # each would count the whole table
     list_per_page = 50
     paginator = BoundedPaginator
     actions: Any = None
@@ -35,6 +37,14 @@ class ReadOnlyPages(ReadOnly, admin.ModelAdmin[Any]):
 class ReadOnlyRows(ReadOnly, admin.TabularInline[Any, Any]):
     extra = 0
     show_change_link = True
+
+
+class OfCalls(ReadOnlyPages):
+    """Of what belongs to a call, or may do so."""
+
+    @admin.display(description="call", ordering="call")
+    def call_link(self, row: Any) -> str:
+        return link(row.call, row.call.call_id) if row.call else ""
 
 
 def link(to: Model, words: str) -> SafeString:

@@ -5,7 +5,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from calls.admin.readonly import ReadOnlyPages, ReadOnlyRows, link
+from calls.admin.filters import Answer
+from calls.admin.readonly import OfCalls, ReadOnlyPages, ReadOnlyRows, link
 from calls.models import Attempt, Job
 
 
@@ -29,8 +30,17 @@ class AttemptRows(ReadOnlyRows):
 
 
 @admin.register(Job)
-class JobAdmin(ReadOnlyPages):
-    list_display = ["__str__", "call_link", "origin", "actor", "due_at", "leased_until", "outcome"]
+class JobAdmin(OfCalls):
+    list_display = [
+        "created_at",
+        "call_link",
+        "run",
+        "outcome",
+        "origin",
+        "actor",
+        "due_at",
+        "leased_until",
+    ]
     list_filter = ["outcome", "origin"]
     search_fields = ["call__call_id"]
     ordering = ["-pk"]
@@ -40,26 +50,21 @@ class JobAdmin(ReadOnlyPages):
         jobs: QuerySet[Job] = super().get_queryset(request)
         return jobs.select_related("call")
 
-    @admin.display(description="call", ordering="call")
-    def call_link(self, job: Job) -> SafeString:
-        return link(job.call, job.call.call_id)
-
 
 @admin.register(Attempt)
 class AttemptAdmin(ReadOnlyPages):
     list_display = [
-        "__str__",
+        "started_at",
         "call_link",
         "run_link",
         "track",
         "number",
-        "started_at",
-        "took",
         "kind",
         "status",
+        "took",
         "words",
     ]
-    list_filter = ["kind", "status", "track"]
+    list_filter = ["kind", Answer, "track"]
     search_fields = ["job__call__call_id"]
     ordering = ["-pk"]
 

@@ -20,14 +20,14 @@ from calls.models import Call
 from calls.models.audit import Verb
 from calls.models.call import CallQuerySet
 from calls.records import audit, many
-from calls.records.many import Tally
+from calls.records.many import Already, Tally
 from calls.records.storage import StorageFailed
 from calls.states import State
 
 SAY_EVERY = 5.0  # seconds, where nobody sees a bar
 NICENESS = 10  # the web and the workers come first,
 REST = 0.5  # and so many times as long as a call took, the database is theirs
-INTERRUPTED = 130
+INTERRUPTED, UNHEARD = 130, 141  # what a shell says of SIGINT and SIGPIPE
 USAGE = 2
 
 
@@ -42,7 +42,12 @@ class ManyCalls(BaseCommand):
 
     def run_from_argv(self, argv: list[str]) -> None:
         os.nice(NICENESS)
-        super().run_from_argv(argv)
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        try:
+            super().run_from_argv(argv)
+        except BrokenPipeError:  # `| head` has seen enough; what is done is done
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(UNHEARD)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("call_ids", nargs="*", metavar="CALL_ID")
@@ -57,7 +62,7 @@ class ManyCalls(BaseCommand):
         """What is done before the first call, but for a rehearsal."""
 
     def act(self, call_id: str) -> object:
-        """Does it and notes it; raises what `many.REFUSALS` names, and `StorageFailed`."""
+        """Does it and notes it; raises `Already`, what `many.REFUSALS` names, `StorageFailed`."""
         raise NotImplementedError
 
     def rehearse(self, call_id: str) -> str:
@@ -106,7 +111,11 @@ class ManyCalls(BaseCommand):
                 began = time.monotonic()
 
     def _rehearse(self, call_id: str) -> None:
-        words = self.rehearse(call_id)
+        try:
+            words = self.rehearse(call_id)
+        except Already as already:
+            self.stdout.write(f"{call_id}: {already}")
+            raise
         self.stdout.write(f"{call_id}: {words}")
 
     def _chosen(self, options: dict[str, Any]) -> tuple[Iterable[str], int]:
@@ -130,7 +139,9 @@ class Progress:
     def __init__(self, total: int) -> None:
         self._total, self._done = total, 0
         self._began = self._said = time.monotonic()
-        self._bar = tqdm(total=total, unit=" calls", disable=not sys.stderr.isatty())
+        tqdm.monitor_interval = 0  # a thread that a Ctrl-C at the very end would meet
+        shown = sys.stderr.isatty()
+        self._bar = tqdm(total=total, unit=" calls", miniters=1, disable=not shown)
 
     def __enter__(self) -> "Progress":
         return self

@@ -23,23 +23,25 @@ class Refused(Exception):
     """What an act itself finds against a call."""
 
 
+class Already(Exception):
+    """Nothing was left to do: the call is as it was to become; says how, in words."""
+
+
 REFUSALS = (Refused, RunRefused, ArchiveRefused, DeletionRefused, IllegalMove)
 
 
 @dataclass(slots=True)
 class Tally:
-    """How many were done, and how many refused for which reason."""
+    """How many were done, were so already, and were refused for which reason."""
 
     done: int = 0
+    already: int = 0
     refused: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def seen(self) -> int:
-        return self.done + self.refused.total()
 
     def words(self, done: str, refused: str = "refused") -> str:
         """`3 archived, 2 refused: it is held (2)`."""
-        text = f"{self.done:,} {done}, {self.refused.total():,} {refused}"
+        already = f"{self.already:,} already so, " if self.already else ""
+        text = f"{self.done:,} {done}, {already}{self.refused.total():,} {refused}"
         reasons = [f"{why} ({n:,})" for why, n in self.refused.most_common(REASONS_SHOWN)]
         if len(self.refused) > REASONS_SHOWN:
             reasons.append("others")
@@ -49,11 +51,15 @@ class Tally:
 def each(call_ids: Iterable[str], act: Act, tally: Tally) -> Iterator[tuple[str, str]]:
     """Acts on one call after the other; yields each id with why it was refused, or nothing."""
     for call_id in call_ids:
-        why = _why_refused(act, call_id)
-        if why:
-            tally.refused[why] += 1
-        else:
+        why = ""
+        try:
+            act(call_id)
             tally.done += 1
+        except Already:
+            tally.already += 1
+        except (Call.DoesNotExist, *REFUSALS) as refusal:
+            why = _words(refusal, call_id)
+            tally.refused[why] += 1
         yield call_id, why
 
 
@@ -70,11 +76,7 @@ def ids(calls: CallQuerySet, *, limit: int | None = None) -> Iterator[str]:
         left = None if left is None else left - len(found)
 
 
-def _why_refused(act: Act, call_id: str) -> str:
-    try:
-        act(call_id)
-    except Call.DoesNotExist:
+def _words(refusal: Exception, call_id: str) -> str:
+    if isinstance(refusal, Call.DoesNotExist):
         return "there is no call with this id"
-    except REFUSALS as refusal:
-        return str(refusal).removeprefix(f"call {call_id} ")
-    return ""
+    return str(refusal).removeprefix(f"call {call_id} ")

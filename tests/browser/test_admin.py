@@ -38,6 +38,27 @@ def test_a_row_changes_its_state_live(page: Page, system: System) -> None:
     assert never_reloaded(page)
 
 
+def test_what_came_of_the_calls_is_seen_without_scrolling(page: Page, system: System) -> None:
+    system.send(
+        "PUT", "/call/demo-20260203120000-cancellation", agent="Laura Bennett", queue="Sale"
+    )
+    page.set_viewport_size({"width": 1400, "height": 900})
+    page.goto(system.url + LIST)
+    seen, last = (page.locator(it).bounding_box() for it in (".results", "th.column-attempts"))
+    assert seen
+    assert last
+    assert last["x"] + last["width"] <= seen["x"] + seen["width"]
+
+
+def test_a_list_tells_of_newer_calls_and_shows_them_when_asked(page: Page, system: System) -> None:
+    open_live(page, system.url + LIST + "?state__exact=IN_PROGRESS")
+    system.send_packet("a-1", 0)
+    page.get_by_role("link", name="1 newer call: reload").click()
+    expect(page.get_by_role("row").filter(has_text="a-1")).to_be_visible()
+    expect(page.locator("#newer")).to_be_empty()
+    assert page.url.endswith("?state__exact=IN_PROGRESS")
+
+
 def test_the_page_of_a_call_changes_live_and_ends_it(page: Page, system: System) -> None:
     system.send_packet("a-1", 0)
     page.goto(system.url + LIST)
@@ -45,7 +66,18 @@ def test_the_page_of_a_call_changes_live_and_ends_it(page: Page, system: System)
     open_live(page, page.url)
     system.send_packet("a-1", 1)
     expect(page.locator(".field-packet_count .readonly")).to_have_text("2", timeout=SECOND)
+    system.send("POST", "/call/a-1/end")
+    expect(page.locator("#story")).to_contain_text("hangup", timeout=SECOND)
+    expect(page.get_by_role("button", name="Reprocess")).to_be_visible()
+    expect(page.get_by_role("button", name="End", exact=True)).to_have_count(0)
     assert never_reloaded(page)
+
+
+def test_a_button_of_a_page_ends_its_call(page: Page, system: System) -> None:
+    system.send_packet("a-1", 0)
+    page.goto(system.url + LIST)
+    page.get_by_role("link", name="a-1").click()
+    open_live(page, page.url)
     page.get_by_role("button", name="End", exact=True).click()
     expect(page.get_by_text("1 ended, 0 refused.")).to_be_visible()
     expect(page.locator(".field-state .readonly")).to_have_text("Completed")

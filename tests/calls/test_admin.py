@@ -1,6 +1,7 @@
 """The admin: read-only truth, and keys that are made and revoked."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from django.utils import timezone
 from django.utils.html import escape
 from pytest_django import DjangoAssertNumQueries
 
-from calls.api.auth import find_key
+from calls.api.auth import create_key, find_key, revoke_key
 from calls.models import ApiKey, Attempt, Call, Job, Move, Result
 from tests.dashboard.outcomes import OVERLOADED, finish_run, said
 from tests.factories import NOW, api_key, call_in_progress, ended_call, fresh_id
@@ -117,6 +118,47 @@ def test_calls_can_be_filtered(client: Client, query: str) -> None:
     answer = client.get(f"/admin/calls/call/?{query}")
     assert answer.status_code == 200
     assert len(answer.context["cl"].queryset) == 0
+
+
+@pytest.mark.parametrize("model", READ_ONLY)
+def test_no_list_offers_to_count_the_whole_table(client: Client, model: str) -> None:
+    assert "_facets" not in text(client, f"{model}/")
+    assert "title-with-count" not in text(client, f"{model}/?_facets=True")
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ("fine", [200]),
+        ("wait", [429]),
+        ("refused", [400]),
+        ("broken", [503]),
+        ("none", [None]),
+    ],
+)
+def test_attempts_are_found_by_what_the_service_answered(
+    client: Client, answer: str, found: list[int | None]
+) -> None:
+    call = finish_run(ended_call(), *[OVERLOADED] * 4, said("thank you"))
+    attempts = Attempt.objects.filter(job__call=call).order_by("pk")
+    for attempt, status in zip(attempts, (200, 429, 400, 503, None), strict=True):
+        Attempt.objects.filter(pk=attempt.pk).update(status=status)
+    shown = client.get(f"/admin/calls/attempt/?answer={answer}").context["cl"].queryset
+    assert [attempt.status for attempt in shown] == found
+
+
+@pytest.mark.parametrize("standing", ["good", "expired", "revoked"])
+def test_keys_are_found_by_whether_they_are_still_good(client: Client, standing: str) -> None:
+    moments = {"good": timedelta(days=1), "expired": -timedelta(days=1), "revoked": timedelta()}
+    for name, left in moments.items():
+        ends = timezone.now() + left
+        key, _ = create_key(name=name, scopes=["read"], now=NOW, expires_at=ends)
+        if name == "revoked":
+            revoke_key(key, now=NOW, actor="test")
+    create_key(name="good", scopes=["read"], now=NOW)
+    shown = client.get(f"/admin/calls/apikey/?standing={standing}").context["cl"].queryset
+    assert {key.name for key in shown} == {standing}
+    assert len(shown) == 1 + (standing == "good")
 
 
 def test_a_call_leads_to_its_journal_its_runs_its_attempts_and_its_result(client: Client) -> None:

@@ -11,8 +11,9 @@ from django.test import AsyncClient, Client
 
 from calls.admin import actions
 from calls.admin.actions import ACTIONS
-from calls.models import Audit, Call, Job, Move
-from calls.records import deletion, holding
+from calls.api.auth import create_key
+from calls.models import ApiKey, Audit, Call, Job, Move, Phrase
+from calls.records import deletion, holding, phrases
 from tests.calls.test_admin import staff_with, story, text
 from tests.dashboard.outcomes import transcribed_call
 from tests.dashboard.sockets import here
@@ -68,6 +69,8 @@ def test_calls_are_run_again_and_the_others_told_with_why(client: Client) -> Non
     said = do(client, "reprocess", fine, talking)
     assert said == "1 queued, 1 refused: cannot be run again: it has not ended yet (1)."
     assert Job.objects.open().get().actor == "user root"
+    assert do(client, "reprocess", fine) == "0 queued, 1 already so, 0 refused."
+    assert Audit.objects.filter(verb="reprocessed").count() == 1
 
 
 def test_calls_are_archived_and_the_others_told_with_why(client: Client) -> None:
@@ -127,6 +130,41 @@ def test_without_the_permission_an_action_is_neither_offered_nor_done_and_record
     assert list(Call.objects.order_by("pk").values()) == before
     refusal = Audit.objects.get(verb="refused")
     assert refusal.detail == f"{action} in the admin"
+
+
+def test_the_refusal_of_a_button_posted_by_hand_names_its_call() -> None:
+    call = call_in_progress()
+    chosen = {"action": "end", "_selected_action": [call.pk], "from_page": "1"}
+    assert staff_with("view_call").post(LIST, chosen).status_code == 403
+    assert Audit.objects.get().call_id == call.call_id
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "detail"),
+    [
+        ("apikey/", {"action": "revoke_selected"}, "revoke_selected in the admin"),
+        ("apikey/add/", {"name": "mine", "scopes": "manage"}, "POST /admin/calls/apikey/add/"),
+        ("apikey/{key}/revoke/", {}, "POST /admin/calls/apikey/{key}/revoke/"),
+        ("phrase/add/", {"text": "refund"}, "POST /admin/calls/phrase/add/"),
+        ("phrase/{phrase}/delete/", {"post": "yes"}, "POST /admin/calls/phrase/{phrase}/delete/"),
+        ("phrase/", {"action": "delete_selected"}, "delete_selected in the admin"),
+        ("call/{call}/change/", {"state": "ARCHIVED"}, "POST /admin/calls/call/{call}/change/"),
+    ],
+)
+def test_what_staff_post_by_hand_without_the_permission_is_recorded(
+    path: str, form: dict[str, str], detail: str
+) -> None:
+    call, phrase = call_in_progress(), phrases.add("cancel", now=NOW, actor="test")
+    key, _ = create_key(name="pbx", scopes=["read"], now=NOW)
+    names = {"call": call.pk, "phrase": phrase.pk, "key": key.pk}
+    client = staff_with("view_call", "view_apikey", "view_phrase")
+    chosen = form | {"_selected_action": [key.pk if "key" in path else phrase.pk]}
+    address = f"/admin/calls/{path.format_map(names)}"
+    assert client.post(address, chosen).status_code == 403
+    refusal = Audit.objects.get(verb="refused")
+    assert refusal.detail == detail.format_map(names)
+    assert refusal.actor.startswith("user ")
+    assert ApiKey.objects.live(now=NOW).count() == Phrase.objects.count() == 1
 
 
 @pytest.mark.parametrize("action", ACTIONS)

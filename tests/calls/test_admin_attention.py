@@ -50,6 +50,21 @@ def test_alerts_and_audit_are_shown_and_stay_as_they_are(
         assert client.post(f"/admin/calls/{model}/{path}").status_code == 403
 
 
+def test_alerts_lead_to_their_call_and_are_found_by_what_became_of_them(client: Client) -> None:
+    newest = a_row_of("alert")
+    assert isinstance(newest, Alert)
+    ended = {"acknowledged": "acknowledged_at", "over": "resolved_at"}
+    rows = dict(zip(("open", *ended), Alert.objects.order_by("pk")[:3], strict=True))
+    for standing, field in ended.items():
+        by = {"acknowledged_by": "anna"} if standing == "acknowledged" else {}
+        Alert.objects.filter(pk=rows[standing].pk).update(**{field: NOW}, **by)
+    Alert.objects.exclude(pk__in=[row.pk for row in rows.values()]).delete()
+    for standing, row in rows.items():
+        answer = client.get(f"/admin/calls/alert/?standing={standing}")
+        assert list(answer.context["cl"].queryset) == [row]
+        assert f"/admin/calls/call/{row.call_id}/change/" in answer.content.decode()
+
+
 @pytest.mark.parametrize(("query", "found"), [("q=c-1", 4), ("verb=opened", 4), ("q=c", 0)])
 def test_the_audit_is_searched_by_call_and_verb(client: Client, query: str, found: int) -> None:
     a_row_of("audit")

@@ -195,6 +195,16 @@ def test_calls_reprocessed_by_a_killed_command_have_one_run_each(
     killer.assert_modest()
 
 
+def test_a_rehearsal_is_silent_once_its_reader_has_seen_enough(
+    calls: dict[int, str], killer: Killer
+) -> None:
+    rehearse = f"{sys.executable} manage.py archive_calls --state COMPLETED --dry-run"
+    shell = ["sh", "-c", f"{rehearse} | head -1"]
+    with running(shell, urls=killer.urls, home=killer.home, DATA_DIR=str(killer.home)) as process:
+        assert process.process.wait(timeout=DONE_WITHIN) == 0
+    assert process.said().splitlines() == [f"call-1: would be archived with {PACKETS} packets"]
+
+
 def test_calls_archived_by_a_killed_command_are_whole_and_byte_for_byte(
     calls: dict[int, str], killer: Killer, settings: Any
 ) -> None:

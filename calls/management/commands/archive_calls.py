@@ -10,6 +10,7 @@ from calls.models import Call
 from calls.models.audit import Verb
 from calls.models.call import CallQuerySet
 from calls.records import archive
+from calls.records.many import Already
 from calls.states import State
 
 
@@ -37,14 +38,18 @@ class Command(ManyCalls):
         archive.finish_dropping()
 
     def act(self, call_id: str) -> None:
-        """A call that is archived already is done: the command may be run again."""
-        if Call.objects.get(call_id=call_id).state != State.ARCHIVED:
-            archive.archive(call_id, now=timezone.now(), actor=self.actor)
-            self.note(call_id)
+        self._look(call_id)
+        archive.archive(call_id, now=timezone.now(), actor=self.actor)
+        self.note(call_id)
 
     def rehearse(self, call_id: str) -> str:
-        call = Call.objects.get(call_id=call_id)
-        if call.state == State.ARCHIVED:
-            return "is archived already"
+        call = self._look(call_id)
         archive.check(call)
         return f"would be archived with {call.packet_count:,} packets"
+
+    def _look(self, call_id: str) -> Call:
+        """The command may be run again: then a call that is archived is no refusal."""
+        call = Call.objects.get(call_id=call_id)
+        if call.state == State.ARCHIVED:
+            raise Already("is archived already")
+        return call

@@ -8,9 +8,9 @@ from django.utils import timezone
 
 from calls.ai import jobs
 from calls.management.many import ManyCalls, everything, in_state, moment
-from calls.models import Call
 from calls.models.audit import Verb
 from calls.models.call import CallQuerySet
+from calls.records.many import Already
 from calls.states import State
 
 
@@ -40,14 +40,14 @@ class Command(ManyCalls):
             return None
         return in_state(everything().filter(**given), options["state"])
 
-    def act(self, call_id: str) -> Call:
-        call = jobs.reprocess(call_id, now=timezone.now(), actor=self.actor)
+    def act(self, call_id: str) -> None:
+        now = timezone.now()
+        if jobs.reprocess(call_id, now=now, actor=self.actor).updated_at != now:
+            raise Already("is queued already")
         self.note(call_id)
-        return call
 
     def rehearse(self, call_id: str) -> str:
         with transaction.atomic():
-            before = Call.objects.get(call_id=call_id).version
-            changed = self.act(call_id).version != before
+            self.act(call_id)
             transaction.set_rollback(True)
-            return "would be queued" if changed else "is queued already"
+            return "would be queued"

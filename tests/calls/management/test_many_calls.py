@@ -94,11 +94,7 @@ def test_at_most_so_many_are_taken() -> None:
 def test_a_rehearsal_says_exactly_what_would_happen_and_does_nothing(command: str) -> None:
     fine, talking, waiting = transcribed_call(), call_in_progress(), ended_call()
     names = [call.call_id for call in (fine, talking, waiting)]
-    before = (
-        [*Call.objects.order_by("pk").values()],
-        [*Job.objects.values()],
-        Packet.objects.count(),
-    )
+    before = everything()
     code, said = run(command, *names, "--dry-run")
     lines = said.splitlines()
     if command == "reprocess_calls":
@@ -114,6 +110,20 @@ def test_a_rehearsal_says_exactly_what_would_happen_and_does_nothing(command: st
     assert everything() == before
     really, _ = run(command, *names)
     assert really == code
+
+
+@pytest.mark.parametrize("command", ["reprocess_calls", "archive_calls"])
+def test_what_is_done_already_is_neither_done_nor_refused_nor_noted(command: str) -> None:
+    call = transcribed_call()
+    done = {"reprocess_calls": "queued", "archive_calls": "archived"}[command]
+    assert run(command, call.call_id) == (0, f"1 {done}, 0 refused\n")
+    before, noted = everything(), Audit.objects.count()
+    assert run(command, call.call_id) == (0, f"0 {done}, 1 already so, 0 refused\n")
+    assert run(command, call.call_id, "--dry-run") == (
+        0,
+        f"{call.call_id}: is {done} already\n0 would be {done}, 1 already so, 0 would be refused\n",
+    )
+    assert (everything(), Audit.objects.count()) == (before, noted)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +167,7 @@ def test_old_calls_are_archived_and_again_without_harm() -> None:
     code, said = run("archive_calls", "--older-than", "1d")
     assert (code, said) == (0, "1 archived, 0 refused\n")
     assert states() == ["ARCHIVED", "COMPLETED"]
-    assert run("archive_calls", old.call_id) == (0, "1 archived, 0 refused\n")
+    assert run("archive_calls", old.call_id) == (0, "0 archived, 1 already so, 0 refused\n")
     assert run("archive_calls", "--older-than", "1d") == (0, "0 archived, 0 refused\n")
     last = Move.objects.filter(call=old).last()
     assert last is not None

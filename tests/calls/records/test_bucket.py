@@ -19,6 +19,8 @@ from tests.factories import NOW
 pytestmark = pytest.mark.django_db
 
 OBJECTS: dict[str, bytes] = {}
+READ: list[str] = []
+"""The ranges that were asked for."""
 
 
 class Service(BaseHTTPRequestHandler):
@@ -42,7 +44,14 @@ class Service(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         found = OBJECTS.get(self._key)
-        self._answer(HTTPStatus.OK if found is not None else HTTPStatus.NOT_FOUND, found or b"")
+        asked = self.headers["Range"]
+        READ.append(asked)
+        if found is None:
+            self._answer(HTTPStatus.NOT_FOUND)
+        elif asked:
+            self._answer(HTTPStatus.PARTIAL_CONTENT, found[int(asked[len("bytes=") : -1]) :])
+        else:
+            self._answer(HTTPStatus.OK, found)
 
     def do_HEAD(self) -> None:
         found = OBJECTS.get(self._key)
@@ -60,6 +69,7 @@ class Service(BaseHTTPRequestHandler):
 @pytest.fixture
 def service(settings: Any) -> Iterator[ThreadingHTTPServer]:
     OBJECTS.clear()
+    READ.clear()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
     server.daemon_threads = True
     Thread(target=server.serve_forever, daemon=True).start()
@@ -77,6 +87,30 @@ def test_an_archived_call_is_heard_from_the_bucket() -> None:
     names = [f"/calls/kept/{name}" for name in call.recordings.values_list("name", flat=True)]
     assert sorted(OBJECTS) == sorted(names)
     assert stored_audio(call).samples(0, 480).tolist() == [[0]] * 480
+
+
+@pytest.mark.usefixtures("service")
+def test_a_recording_in_the_bucket_is_fetched_from_where_it_is_heard() -> None:
+    call = archive(transcribed_call().call_id, now=NOW, actor="test")
+    READ.clear()
+    sound = stored_audio(call)
+    whole = [*sound.samples(100, 200).tolist(), *sound.samples(200, 300).tolist()]
+    assert whole == [[0]] * 200
+    assert READ == ["bytes=244-"]
+    assert len(sound.samples(400, 480)) == 80
+    assert storage.measure(call.recordings.audio()[0].name).sha256 == sound.recordings[0].sha256
+
+
+def test_a_bucket_that_gives_the_whole_for_a_part_is_no_storage(
+    service: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def whole(handler: Service) -> None:
+        handler._answer(HTTPStatus.OK, OBJECTS[handler._key])
+
+    call = archive(transcribed_call().call_id, now=NOW, actor="test")
+    monkeypatch.setattr(Service, "do_GET", whole)
+    with pytest.raises(StorageFailed, match="no ranges"):
+        stored_audio(call).samples(100, 200)
 
 
 @pytest.mark.usefixtures("service")
