@@ -160,6 +160,11 @@ def test_a_key_needs_the_scope_read_and_may_come_in_either_header() -> None:
     assert Client().post("/metrics", headers={"x-api-key": api_key("read")}).status_code == 405
 
 
+@pytest.mark.parametrize("name", ["web:8000", "10.1.2.3:8000"])
+def test_prometheus_reads_it_by_the_address_of_each_process(client: Client, name: str) -> None:
+    assert client.get("/metrics", headers={"host": name}).status_code == 200
+
+
 def test_a_revoked_key_is_refused_within_five_seconds() -> None:
     secret = api_key("read")
     client = Client(headers={"authorization": f"Bearer {secret}"})
