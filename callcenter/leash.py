@@ -19,7 +19,6 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 BOUND = 5
@@ -43,7 +42,7 @@ def spawn(command: Sequence[str | Path], **popen: Any) -> subprocess.Popen[bytes
     )
 
 
-def hold(end: Callable[[], None]) -> None:
+def hold(end: Callable[[], object]) -> None:
     """Call `end` from a thread when the parent lets go. Without a pipe on stdin nobody holds us."""
     if not _is_pipe(0):
         return
@@ -62,7 +61,7 @@ def _is_pipe(descriptor: int) -> bool:
         return False
 
 
-def _watch(leash: int, end: Callable[[], None]) -> None:
+def _watch(leash: int, end: Callable[[], object]) -> None:
     while os.read(leash, 4096):
         pass
     end()
@@ -101,23 +100,29 @@ def wrap(
 
     SIGTERM, SIGINT and the parent's end become `stop`, then SIGKILL after `BOUND` seconds.
     """
-    # Unlike an Event, a SimpleQueue may be put to by a handler that interrupts another.
-    asked: SimpleQueue[None] = SimpleQueue()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked.put(None))
-    hold(lambda: asked.put(None))
+    asked, ask = os.pipe()
+    os.set_blocking(ask, False)
+    # A handler in Python would wait for the main thread, which waits for the child.
+    signal.set_wakeup_fd(ask, warn_on_full_buffer=False)
+    _hear(lambda *_: None)
+    hold(lambda: os.write(ask, b"."))
     child = subprocess.Popen(  # noqa: S603
         command, stdin=subprocess.DEVNULL, start_new_session=True, **popen
     )
     threading.Thread(target=_end_when, args=(asked, child, stop), daemon=True).start()
     code = child.wait()
+    # Else the interpreter gives up the handlers as it ends, and the code is lost to the next one.
+    _hear(signal.SIG_IGN)
     return code if code >= 0 else 128 - code
 
 
-def _end_when(
-    asked: SimpleQueue[None], child: subprocess.Popen[bytes], stop: signal.Signals
-) -> None:
-    asked.get()
+def _hear(handler: Callable[[int, Any], None] | signal.Handlers) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handler)
+
+
+def _end_when(asked: int, child: subprocess.Popen[bytes], stop: signal.Signals) -> None:
+    os.read(asked, 1)
     child.send_signal(stop)
     try:
         child.wait(BOUND)
