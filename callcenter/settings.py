@@ -5,6 +5,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import django_stubs_ext
 
@@ -275,7 +276,14 @@ LOGGING = {
     "formatters": {
         "line": {
             "()": "callcenter.logs.Json" if LOG_FORMAT == "json" else "callcenter.logs.Text",
-            "secrets": [SECRET_KEY, AI_API_KEY, DATABASES["default"]["PASSWORD"]],
+            "secrets": [
+                SECRET_KEY,
+                AI_API_KEY,
+                TWILIO_AUTH_TOKEN,
+                STORAGE_URL.get("secret_key", ""),
+                DATABASES["default"]["PASSWORD"],
+                unquote(urlsplit(REDIS).password or ""),
+            ],
         }
     },
     "filters": {"one_line_a_request": {"()": "callcenter.logs.OneLineARequest"}},
