@@ -6,7 +6,6 @@ it goes on taking packets: see docs/watching.md.
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -14,7 +13,7 @@ import redis
 from django.conf import settings
 from django.db import Error, connection
 from django.db.models import Max
-from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -53,16 +52,6 @@ DATABASE_AWAY: Parts = {
     "ai": NOT_KNOWN,
 }
 REDIS_AWAY = Part(False, "does not answer: pages hear nothing live, rates of keys are not kept")
-
-
-class AtTheDoor:
-    """Middleware: /health answers under any name, for probes call a process by its address."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return health(request) if request.path == "/health" else self.get_response(request)
 
 
 @require_safe

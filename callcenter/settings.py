@@ -5,6 +5,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import django_stubs_ext
 
@@ -145,7 +146,7 @@ MIDDLEWARE = [
     "callcenter.https.HttpsOnly",
     "django.middleware.security.SecurityMiddleware",
     "callcenter.csp.ContentSecurityPolicy",
-    "callcenter.health.AtTheDoor",
+    "callcenter.at_the_door.AtTheDoor",
     "callcenter.static_files.StaticFiles",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -274,7 +275,14 @@ LOGGING = {
     "formatters": {
         "line": {
             "()": "callcenter.logs.Json" if LOG_FORMAT == "json" else "callcenter.logs.Text",
-            "secrets": [SECRET_KEY, AI_API_KEY, DATABASES["default"]["PASSWORD"]],
+            "secrets": [
+                SECRET_KEY,
+                AI_API_KEY,
+                TWILIO_AUTH_TOKEN,
+                STORAGE_URL.get("secret_key", ""),
+                DATABASES["default"]["PASSWORD"],
+                unquote(urlsplit(REDIS).password or ""),
+            ],
         }
     },
     "filters": {"one_line_a_request": {"()": "callcenter.logs.OneLineARequest"}},

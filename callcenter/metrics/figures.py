@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from django.conf import settings
 from django.db import Error, connection
@@ -224,7 +225,17 @@ def surroundings(now: datetime) -> Iterator[Metric]:
     yield gauge("redis_up", "Whether Redis answers (1) or not (0).", rate is not None)
     words = "Packets stored a second, over the last ten seconds and all processes; from Redis."
     yield gauge("packets_per_second", words, rate)
-    disk = shutil.disk_usage(settings.DATA_DIR)
+    free, size = _disk(settings.DATA_DIR)
     words = "Room left on the disk with DATA_DIR; recordings are there, unless STORAGE_URL is set."
-    yield gauge("data_disk_free_bytes", words, disk.free)
-    yield gauge("data_disk_size_bytes", "Size of the disk with DATA_DIR.", disk.total)
+    yield gauge("data_disk_free_bytes", words, free)
+    yield gauge("data_disk_size_bytes", "Size of the disk with DATA_DIR.", size)
+
+
+def _disk(place: Path) -> tuple[int, int] | tuple[None, None]:
+    """Bytes free and in all, where `place` is or will be made."""
+    try:
+        disk = shutil.disk_usage(next(path for path in (place, *place.parents) if path.exists()))
+    except OSError as error:
+        log.warning("the disk of %s cannot be told: %s", place, error)
+        return None, None
+    return disk.free, disk.total

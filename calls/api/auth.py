@@ -145,6 +145,12 @@ class _LaneHeader(_Header):
         return checked(await known_keys.find(key), self.scope) if key else None
 
 
+# ninja's document names each scheme after its class. To whoever reads it there are two, and a key
+# that is entered at /docs counts for all addresses.
+_Bearer.__name__ = _LaneBearer.__name__ = "Bearer"
+_Header.__name__ = _LaneHeader.__name__ = _Header.param_name
+
+
 def scope(name: Scope) -> list[HttpBearer | APIKeyHeader]:
     """What an endpoint asks of its caller."""
     return [_Bearer(name), _Header(name)]

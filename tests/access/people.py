@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.utils import timezone
 
 from calls.api.auth import create_key, find_key, revoke_key
 from calls.models import ApiKey, Audit, Call, SavedView
+from calls.models.access import Scope
 from calls.models.audit import Verb
 from calls.records import alerts, audit, deletion, holding, phrases
 from tests.dashboard.outcomes import OVERLOADED, REFUSED, finish_run, said, transcribed_call
@@ -24,6 +26,7 @@ class Who(StrEnum):
     NOBODY = "nobody"
     WRONG_KEY = "a wrong key"
     REVOKED_KEY = "a revoked key"
+    EXPIRED_KEY = "a key past its time"
     INGEST_KEY = "an ingest key"
     READ_KEY = "a read key"
     MANAGE_KEY = "a manage key"
@@ -88,6 +91,9 @@ def _keys() -> dict[Who, dict[str, str]]:
     secrets |= {Who.REVOKED_KEY: _key("ingest", "read", "manage"), Who.WRONG_KEY: WRONG}
     revoked = ApiKey.objects.latest("pk")
     revoke_key(revoked, now=NOW, actor="test")
+    _, secrets[Who.EXPIRED_KEY] = create_key(
+        name="test", scopes=Scope.values, now=NOW, expires_at=NOW + timedelta(days=1)
+    )
     return {who: {"Authorization": f"Bearer {secret}"} for who, secret in secrets.items()}
 
 

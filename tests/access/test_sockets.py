@@ -1,5 +1,6 @@
 """Every socket and everybody: who may listen, from which page, and until when."""
 
+from base64 import b64encode
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -13,6 +14,7 @@ from callcenter.asgi import application
 from callcenter.sockets import routes
 from calls.api import consumers
 from calls.api.auth import revoke_key
+from calls.api.pbx.doors import DOORS
 from calls.models import ApiKey
 from dashboard import upkeep
 from tests.access.people import Who, World, make_world
@@ -33,7 +35,12 @@ SOCKETS: dict[str, Iterable[Who]] = {
     "": {},  # no such socket
 }
 KEYS = {Who.INGEST_KEY, Who.READ_KEY, Who.MANAGE_KEY}
-UNKNOWN = {Who.NOBODY, Who.WRONG_KEY, Who.REVOKED_KEY, Who.DISABLED}
+UNKNOWN = {Who.NOBODY, Who.WRONG_KEY, Who.REVOKED_KEY, Who.EXPIRED_KEY, Who.DISABLED}
+# Of PBXs: the answer to the upgrade that asks with a key as the password.
+PBX: dict[str, Iterable[Who]] = {
+    "/pbx/asterisk": {Who.INGEST_KEY},
+    "/pbx/twilio": Who,  # its key, or its signature, is tested in tests/pbx
+}
 SOON = 4.0  # seconds
 
 
@@ -79,6 +86,32 @@ async def test_sockets_are_open_to_whom_the_table_lets_in_and_nobody_else() -> N
         for who in Who:
             answer = await heard(f"/{path or 'ws/nothing'}", *papers(world, who), ORIGIN)
             assert answer == expected(path, who), f"/{path} by {who}"
+
+
+def test_every_socket_of_a_pbx_has_a_row_and_every_row_a_socket() -> None:
+    assert set(DOORS) == set(PBX), "who may stream? say so in PBX of tests/access/test_sockets.py"
+
+
+async def test_a_pbx_may_stream_with_a_key_for_it_and_nothing_else() -> None:
+    world = await here(make_world)
+    for path, let_in in PBX.items():
+        for who in Who:
+            assert await upgraded(path, *as_a_pbx_would(world, who)) == (who in let_in), who
+
+
+def as_a_pbx_would(world: World, who: Who) -> list[tuple[bytes, bytes]]:
+    """The key as a password; the cookie of a session, which must help nobody, as it is."""
+    headers = dict(papers(world, who))
+    if key := headers.pop(b"authorization", b"").removeprefix(b"Bearer "):
+        headers[b"authorization"] = b"Basic " + b64encode(b"pbx:" + key)
+    return list(headers.items())
+
+
+async def upgraded(path: str, *headers: tuple[bytes, bytes]) -> bool:
+    socket = WebsocketCommunicator(application, path, headers=[HOST, *headers])
+    connected, _ = await socket.connect(timeout=SOON)
+    await socket.disconnect()
+    return bool(connected)
 
 
 async def test_a_session_opens_no_socket_from_a_strange_page_and_a_key_needs_no_page() -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -19,6 +20,7 @@ from callcenter.embedded.engines import Urls
 from callcenter.logs import Clean, Json, OneLineARequest, Text
 from calls import context
 from tests.ai_service import ai_service
+from tests.deploy.settings_read import settings_read
 from tests.factories import api_key
 from tests.processes import WEB, WORKER, Running, free_port, running
 from tests.waiting import until
@@ -257,6 +259,34 @@ def test_a_production_start_writes_for_machines(given: dict[str, str], shape: st
     environment |= {"DJANGO_SETTINGS_MODULE": "callcenter.settings"} | given
     done = said_at_start([sys.executable, "-W", "ignore", "-c", words], environment)
     assert shape in done
+
+
+SECRETS = {
+    "SECRET_KEY": "{}",
+    "AI_API_KEY": "{}",
+    "TWILIO_AUTH_TOKEN": "{}",
+    "STORAGE_URL": "s3://key:{}@s3.example.com/calls",
+    "DATABASE_URL": "postgresql://me:{}@db.example.com/calls",
+    "REDIS_URL": "redis://:{}@redis.example.com",
+}
+
+
+def test_all_secrets_of_the_settings_are_looked_for() -> None:
+    assert {f"{name}_FILE" for name in SECRETS} == {
+        name for name in settings_read() if name.endswith("_FILE")
+    }
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_no_secret_of_the_settings_gets_into_a_line(name: str) -> None:
+    secret = "hunter2/hunter2-hunter2"
+    given = SECRETS[name].format(secret if SECRETS[name] == "{}" else quote(secret, safe=""))
+    words = "import django, logging, sys; django.setup(); logging.error('with %s', sys.argv[1])"
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "callcenter.settings"}
+    environment |= {"SECRET_KEY": "another", name: given}
+    said = said_at_start([sys.executable, "-W", "ignore", "-c", words, secret], environment)
+    assert "with" in said
+    assert "hunter2" not in said
 
 
 def said_at_start(words: list[str], environment: dict[str, str]) -> str:

@@ -15,6 +15,7 @@ from django.test import Client
 from django.utils import timezone
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.parser import text_string_to_metric_families
+from pytest_django import Settings
 
 from callcenter.embedded.engines import Urls
 from callcenter.metrics import figures, view
@@ -67,6 +68,24 @@ def test_it_is_text_for_prometheus_without_a_value_that_is_no_number(client: Cli
     numbers = [value for by_label in samples.values() for value in by_label.values()]
     assert all(map(math.isfinite, numbers))
     assert samples["callcenter_metrics_unreadable"] == {(): 0}
+
+
+def test_a_folder_for_data_that_is_not_made_yet_hides_no_figure(
+    client: Client, settings: Settings, tmp_path: Path
+) -> None:
+    settings.DATA_DIR = tmp_path / "not" / "yet"
+    samples = read(client)
+    assert samples["callcenter_database_up"] == {(): 1}
+    assert samples["callcenter_data_disk_free_bytes"][()] > 0
+
+
+def test_a_folder_for_data_that_cannot_be_looked_at_hides_no_other_figure(
+    client: Client, settings: Settings
+) -> None:
+    settings.DATA_DIR = Path("/" + "x" * 5000)
+    samples = read(client)
+    assert samples["callcenter_database_up"] == {(): 1}
+    assert "callcenter_data_disk_free_bytes" not in samples
 
 
 def test_an_empty_system_leaves_out_what_is_not_known(client: Client) -> None:
@@ -158,6 +177,11 @@ def test_a_key_needs_the_scope_read_and_may_come_in_either_header() -> None:
     assert Client().get("/metrics", headers={"x-api-key": api_key("ingest")}).status_code == 403
     assert Client().get("/metrics", headers={"x-api-key": api_key("read")}).status_code == 200
     assert Client().post("/metrics", headers={"x-api-key": api_key("read")}).status_code == 405
+
+
+@pytest.mark.parametrize("name", ["web:8000", "10.1.2.3:8000"])
+def test_prometheus_reads_it_by_the_address_of_each_process(client: Client, name: str) -> None:
+    assert client.get("/metrics", headers={"host": name}).status_code == 200
 
 
 def test_a_revoked_key_is_refused_within_five_seconds() -> None:

@@ -53,6 +53,11 @@ class System:
         headers = {"authorization": f"Bearer {self.key}"}
         httpx.get(f"{self.url}/v1/stats", headers=headers, timeout=60, trust_env=False)
 
+    def is_alive(self) -> bool:
+        """As the liveness probe of deploy/kubernetes asks."""
+        address = f"{self.url}/static/dashboard/icon.svg"
+        return httpx.get(address, timeout=5, trust_env=False).status_code == 200
+
     async def send(self) -> int:
         connection = await connect(self.url)
         return (await connection.ask(packet("away", 0, self.key)))[0]
@@ -115,3 +120,14 @@ def test_a_frozen_database_freezes_no_answer(system: System) -> None:
         assert system.scrape(key=f"{system.key[:-4]}AAAA").status_code == 503
     until(lambda: system.health()[0] == 200, 10)
     until(lambda: system.samples()["callcenter_database_up"] == {(): 1}, 10)
+
+
+def test_a_process_whose_pages_all_hang_with_the_database_is_alive(system: System) -> None:
+    with ThreadPoolExecutor(PAGES) as pages:
+        # The pool gets as many connections as pages take at once: each of them is to hang.
+        list(pages.map(lambda _: system.page(), range(3 * PAGES)))
+        with frozen_database(system.home):
+            for _ in range(PAGES):
+                pages.submit(system.page)
+            until(lambda: system.health()[0] == 503, 5)
+            assert system.is_alive()

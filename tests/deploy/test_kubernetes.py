@@ -69,6 +69,14 @@ def test_every_setting_for_operators_is_given(rendered: list[Manifest]) -> None:
     assert given | shared(rendered)["data"].keys() >= FOR_OPERATORS
 
 
+def test_no_service_says_in_the_environment_what_a_setting_is(rendered: list[Manifest]) -> None:
+    """Unless told otherwise, every pod gets NAME_PORT=tcp://… for each service of its namespace."""
+    told = {f"{one['metadata']['name'].upper()}_PORT" for one in of_kind(rendered, "Service")}
+    assert told & settings_read()
+    for name, template in workloads(rendered).items():
+        assert template["spec"]["enableServiceLinks"] is False, name
+
+
 def test_whoever_wants_a_secret_gets_its_file(rendered: list[Manifest]) -> None:
     for name, pod, box in containers(rendered):
         env = {one["name"]: one["value"] for one in box.get("env", [])}

@@ -100,6 +100,16 @@ def test_each_alert_says_what_it_means_and_is_explained() -> None:
         assert f"`{rule['alert'].removeprefix('Callcenter')}`" in explained, rule["alert"]
 
 
+def test_every_web_process_of_the_service_is_asked() -> None:
+    """A plain target would be a different one of them at each scrape, whose counters differ."""
+    (job,) = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())[
+        "scrape_configs"
+    ]
+    (found,) = job["dns_sd_configs"]
+    assert (found["names"], found["type"], found["port"]) == (["web"], "A", 8000)
+    assert "static_configs" not in job
+
+
 @pytest.mark.parametrize(
     "words",
     [

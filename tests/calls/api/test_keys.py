@@ -118,3 +118,11 @@ def test_revoking_names_the_keys_there_are(capsys: pytest.CaptureFixture[str]) -
     assert key.revoked_at
     call_command("revoke_api_key", key.prefix)
     assert "was revoked already" in capsys.readouterr().out
+
+
+async def test_the_document_names_two_ways_to_bring_a_key(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/v1/openapi.json")).json()
+    assert set(document["components"]["securitySchemes"]) == {"Bearer", "X-API-Key"}
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            assert operation["security"] == [{"Bearer": []}, {"X-API-Key": []}]
