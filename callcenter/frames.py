@@ -53,6 +53,13 @@ class SocketProtocol(WebSocketsSansIOProtocol):
                 return
             self._rest = b""
         super().data_received(data)
+        if self.conn.handshake_exc and not self.handshake_initiated:
+            self._refuse_head()
+
+    def _refuse_head(self) -> None:
+        """What the library says to whoever sends too much before the upgrade, it leaves unsent."""
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.close()
 
     def _short_way(self, data: bytes) -> bytes:
         """Hands over the whole frames; what is left, to be read on with or by the library."""

@@ -123,6 +123,19 @@ def test_a_wrong_password_is_refused_before_the_upgrade_and_named_in_words(url: 
     assert b"API key" in (refusal.value.response.body or b"")
 
 
+@pytest.mark.parametrize(
+    ("query", "more", "status"),
+    [("call_id=" + "a" * 9000, [], 414), ("", [f"X-{n}: y" for n in range(200)], 431)],
+)
+def test_a_head_that_is_too_long_is_answered_too(
+    query: str, more: list[str], status: int, url: str
+) -> None:
+    with asked(url, query, *more) as (wire_end, answer):
+        assert answer.startswith(f"HTTP/1.1 {status}".encode())
+        while wire_end.recv(4096):
+            pass
+
+
 def test_a_server_that_stops_stores_what_came_and_the_call_goes_on(
     engines: Urls, tmp_path: Path
 ) -> None:
@@ -155,18 +168,29 @@ def frame(kind: int, data: bytes) -> bytes:
 @contextmanager
 def raw(url: str, query: str) -> Iterator[sockets.socket]:
     """A socket after its upgrade, without a library."""
-    parts = urlsplit(url)
-    basic = base64.b64encode(f"pbx:{api_key('ingest')}".encode()).decode()
-    request = (
-        f"GET /pbx/asterisk?{query} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-        f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}\r\n"
-        f"Authorization: Basic {basic}\r\n\r\n"
-    )
-    with sockets.create_connection((str(parts.hostname), int(parts.port or 0)), 10) as wire_end:
-        wire_end.sendall(request.encode())
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += wire_end.recv(4096)
+    with asked(url, query) as (wire_end, answer):
         assert answer.startswith(b"HTTP/1.1 101"), answer
         yield wire_end
+
+
+@contextmanager
+def asked(url: str, query: str, *more: str) -> Iterator[tuple[sockets.socket, bytes]]:
+    """A socket that asked for the upgrade, with more lines in the head, and the answer."""
+    parts = urlsplit(url)
+    basic = base64.b64encode(f"pbx:{api_key('ingest')}".encode()).decode()
+    head = [
+        f"GET /pbx/asterisk?{query} HTTP/1.1",
+        f"Host: {parts.netloc}",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}",
+        f"Authorization: Basic {basic}",
+        *more,
+    ]
+    with sockets.create_connection((str(parts.hostname), int(parts.port or 0)), 10) as wire_end:
+        wire_end.sendall("".join(f"{line}\r\n" for line in [*head, ""]).encode())
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += wire_end.recv(4096) or pytest.fail("closed without an answer")
+        yield wire_end, answer
