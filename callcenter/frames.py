@@ -9,6 +9,7 @@ to the library; so is, for good, all that comes from the first frame on that is 
 from collections.abc import Callable
 from typing import Any
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 from websockets.speedups import apply_mask
@@ -37,6 +38,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if not self.close_sent:
             self.scope["extensions"][FRAMES] = self._hand_over  # type: ignore[assignment]
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        # An upgrade that was refused is complete: without this each one is an error in the log.
+        self.handshake_complete = self.handshake_complete or self.close_sent
 
     def _hand_over(self, take: Take) -> None:
         """Frames go to `take` from now on, in the call that reads them."""

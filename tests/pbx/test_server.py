@@ -19,7 +19,7 @@ from calls.states import EndReason, State
 from tests.factories import api_key, fresh_id
 from tests.pbx.phones import asterisk
 from tests.pbx.talking import audio, frames, media_start
-from tests.processes import web
+from tests.processes import WEB, answers, free_port, running, web
 from tests.waiting import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.processes]
@@ -134,6 +134,17 @@ def test_a_head_that_is_too_long_is_answered_too(
         assert answer.startswith(f"HTTP/1.1 {status}".encode())
         while wire_end.recv(4096):
             pass
+
+
+def test_a_refusal_is_one_line_in_the_log(engines: Urls, tmp_path: Path) -> None:
+    port = free_port()
+    with running(WEB, urls=engines, home=tmp_path, PORT=str(port)) as process:
+        url = f"http://127.0.0.1:{port}"
+        until(lambda: answers(f"{url}/health"), 30, "an answer")
+        with asked(url, "agents=Ada") as (_, answer):
+            assert answer.startswith(b"HTTP/1.1 422")
+    (line,) = [line for line in process.said().splitlines() if "refused" in line or "ERROR" in line]
+    assert "from 127.0.0.1 was refused with 422: 'agents' in the address" in line
 
 
 def test_a_server_that_stops_stores_what_came_and_the_call_goes_on(

@@ -66,7 +66,7 @@ class Pbx:
 
 async def _refuse(scope: Any, refusal: Refused, send: Send) -> None:
     client = (scope.get("client") or ["?"])[0]
-    log.warning("a socket from %s was refused with %d: %s", client, refusal.status, refusal)
+    log.warning("a socket from %s was refused with %d: %s", client, refusal.status, refusal.words)
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 4000 + refusal.status})
         return
