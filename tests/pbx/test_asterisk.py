@@ -4,6 +4,7 @@ import json
 from itertools import pairwise
 
 import pytest
+from django.test import AsyncClient
 
 from calls.api.pbx import conversation
 from calls.ingest import session
@@ -43,6 +44,15 @@ async def test_a_call_is_answered_and_stored_in_packets_of_200_ms(start: str, an
     assert [len(p.data) for p in await packets(call_id)] == [2136] * 5 + [536]
     assert (found.packet_count, found.last_sequence, found.missing) == (6, 6, 0)
     assert (found.state, found.end_reason) == (State.COMPLETED, EndReason.HANGUP)
+
+
+async def test_a_request_without_the_upgrade_is_told_what_is_missing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answer = await AsyncClient().get("/pbx/asterisk", {"call_id": "a"})
+    assert (answer.status_code, answer["Upgrade"]) == (426, "websocket")
+    assert "proxy" in answer.json()["detail"]
+    assert "/pbx/asterisk was refused with 426" in caplog.text
 
 
 async def test_packets_follow_on_by_their_timestamps() -> None:

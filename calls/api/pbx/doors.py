@@ -5,6 +5,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from calls.api.errors import problem
 from calls.api.pbx.admission import Admitted, Refused, by_password, by_signature
 from calls.api.pbx.conversation import Conversation, Receive, Send
 from calls.ingest import asterisk, twilio
@@ -62,6 +66,14 @@ class Pbx:
             raise Refused(429, f"{most} sockets are open with this key, and no more may be")
         if carrier().is_full:
             raise Refused(503, "too many sockets wait for the database", **{"retry-after": "2"})
+
+
+@csrf_exempt
+def no_upgrade(request: HttpRequest) -> HttpResponse:
+    """What a PBX gets behind a proxy that keeps the upgrade to itself."""
+    words = "only WebSockets come in here: the proxy has to hand on Upgrade and Connection"
+    log.warning("a request for %s was refused with 426: %s", request.path[:300], words)
+    return problem(426, words, Upgrade="websocket")
 
 
 async def _refuse(scope: Any, refusal: Refused, send: Send) -> None:
