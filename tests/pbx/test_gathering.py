@@ -96,6 +96,19 @@ def test_what_finds_no_room_is_a_gap_of_its_length(monkeypatch: pytest.MonkeyPat
     ]
 
 
+def test_what_found_no_room_at_the_end_is_a_gap_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "MAX_WAITING", 3)
+    line, notes = a_line()
+    line.hear(FRAME * 50, now=100.0)
+    line.flush(now=101.0)
+    [note] = notes
+    assert (note.kind, note.entry["from"], note.entry["to"]) == (
+        "gaps",
+        "1970-01-01T00:01:40.600Z",
+        "1970-01-01T00:01:41.000Z",
+    )
+
+
 def test_all_lines_together_have_so_much_room_and_give_it_back() -> None:
     line, _ = a_line(room=3000)
     line.hear(FRAME * 50, now=100.0)
