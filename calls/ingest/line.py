@@ -134,8 +134,9 @@ class Line:
     def _miss(self, chunks: int, data: bytes, at: float | None) -> None:
         """Chunks as long as the one behind them never came."""
         seconds = chunks * len(data) / self.opening.media.bytes_per_second
+        seconds = min(seconds, MOST_MISSING * PACKET)
         end = self._now if at is None else at
-        self._gatherer.skip(min(_packets(seconds, 0), MOST_MISSING), now=self._now)
+        self._gatherer.skip(_packets(seconds, 0), now=self._now)
         self._tell_of_gap(end - seconds, end, "lost on the way")
 
     def _take(self, packet: Packet) -> None:
