@@ -136,9 +136,11 @@ class Carrier:
     async def _do_chores(self) -> bool:
         """Raises `Busy`."""
         opening = list(islice(self._to_open(), CHORES))
+        # Those that come meanwhile, or while more have to be opened, may be of calls yet unknown.
+        notes = self._notes[:CHORES] if len(opening) < CHORES else []
         if opening:
             await _apart(self._open, opening, _give_up_opening)
-        if notes := self._notes[:CHORES]:
+        if notes:
             await _apart(self._write_down, notes, _give_up_note)
             del self._notes[: len(notes)]
         closing = list(islice(self._to_close(), CHORES))
@@ -180,8 +182,10 @@ class Carrier:
         await self._run(lambda: streams.add_notes(notes, now=timezone.now()))
 
     def _to_close(self) -> Iterator[tuple[Session, Line]]:
+        telling = {note.call_id for note in self._notes}
         for session, line in self._lines():
-            if session.is_over and line.opened and not line.waits and not line.is_closed:
+            is_stored = not line.waits and line.opening.call_id not in telling
+            if session.is_over and line.opened and is_stored and not line.is_closed:
                 yield session, line
 
     async def _close(self, closing: Sequence[tuple[Session, Line]]) -> None:

@@ -1,5 +1,6 @@
 """Conversations of Asterisk, frame by frame."""
 
+import asyncio
 import json
 from itertools import pairwise
 
@@ -53,6 +54,16 @@ async def test_a_request_without_the_upgrade_is_told_what_is_missing(
     assert (answer.status_code, answer["Upgrade"]) == (426, "websocket")
     assert "proxy" in answer.json()["detail"]
     assert "/pbx/asterisk was refused with 426" in caplog.text
+
+
+async def test_digits_of_many_calls_that_begin_at_once_are_kept() -> None:
+    secret, names = await in_database(api_key)("ingest"), [fresh_id() for _ in range(120)]
+    pbxs = [await asterisk(f"call_id={name}", secret=secret) for name in names]
+    digit = {"event": "DTMF_END", "channel_id": "1.2", "digit": "5"}
+    await asyncio.gather(*(pbx.say(media_start(), digit) for pbx in reversed(pbxs)))
+    await asyncio.gather(*(pbx.leave() for pbx in pbxs))
+    kept = [(await call(name)).metadata for name in names]
+    assert [len(metadata.get("dtmf", [])) for metadata in kept] == [1] * len(names)
 
 
 async def test_packets_follow_on_by_their_timestamps() -> None:
