@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from uuid import uuid4
 from calls.ingest.dialect import Audio, Dialect, Digit, NotUnderstood, Start, Stop
 from calls.ingest.line import Line, Room
 from calls.ingest.media import Media
-from calls.ingest.streams import Note, Opening
+from calls.ingest.streams import MAX_NOTES, Note, Opening
 from calls.states import Track
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,8 @@ class Session:
         self.is_over = self.is_lost = False
         self.settled = asyncio.Event()
         self.early_room = EARLY
-        self._room, self._tell = room, tell
+        self._room, self._carry_note = room, tell
+        self._noted: Counter[str] = Counter()
         self._on_start, self._on_refusal = on_start, on_refusal
         self._started_at: float | None = None
         self._stopped_at: float | None = None
@@ -204,6 +206,12 @@ class Session:
             track = event.track or self.call.tracks[0]
             entry = {"track": track, "digit": event.digit, "at": at.replace("+00:00", "Z")}
             self._tell(Note(self.call.call_id, "dtmf", entry))
+
+    def _tell(self, note: Note) -> None:
+        """As many as a call keeps, so that a flood takes no place from other calls."""
+        self._noted[note.kind] += 1
+        if self._noted[note.kind] <= MAX_NOTES:
+            self._carry_note(note)
 
     def _warn(self, words: str) -> None:
         """Once a socket: whoever sends garbage sends much of it."""

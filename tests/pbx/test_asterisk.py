@@ -8,7 +8,7 @@ import pytest
 from django.test import AsyncClient
 
 from calls.api.pbx import conversation
-from calls.ingest import session
+from calls.ingest import carrier, session
 from calls.models import Call, Stream
 from calls.states import EndReason, State
 from tests.factories import api_key, ended_call, fresh_id
@@ -54,6 +54,21 @@ async def test_a_request_without_the_upgrade_is_told_what_is_missing(
     assert (answer.status_code, answer["Upgrade"]) == (426, "websocket")
     assert "proxy" in answer.json()["detail"]
     assert "/pbx/asterisk was refused with 426" in caplog.text
+
+
+async def test_a_flood_of_digits_leaves_room_for_those_of_other_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(carrier, "MAX_NOTES", 500)
+    one, other = fresh_id(), fresh_id()
+    flood, pbx = await asterisk(f"call_id={one}"), await asterisk(f"call_id={other}")
+    digit = {"event": "DTMF_END", "channel_id": "1.2", "digit": "5"}
+    await flood.say(media_start(), *[digit] * 2000)
+    await pbx.say(media_start(), digit)
+    await flood.leave()
+    await pbx.leave()
+    assert len((await call(one)).metadata["dtmf"]) == 200
+    assert len((await call(other)).metadata["dtmf"]) == 1
 
 
 async def test_digits_of_many_calls_that_begin_at_once_are_kept() -> None:
