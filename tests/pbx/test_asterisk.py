@@ -295,6 +295,16 @@ async def test_a_socket_that_says_nothing_is_closed(monkeypatch: pytest.MonkeyPa
     assert not await Call.objects.filter(call_id="silent").aexists()
 
 
+async def test_a_key_has_so_many_sockets_and_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    secret = await in_database(api_key)("ingest", rate=10)
+    first, second = [await asterisk(secret=secret) for _ in range(2)]
+    assert await Pbx("/pbx/asterisk", basic(secret)).refusal() == 429
+    assert "2 sockets are open with this key" in caplog.text
+    await first.leave()
+    for pbx in (second, await asterisk(), await asterisk(secret=secret)):
+        await pbx.leave()
+
+
 async def test_a_call_that_can_have_no_id_is_refused() -> None:
     pbx = await asterisk()
     await pbx.say(media_start("no id can be this"))

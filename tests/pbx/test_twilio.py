@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from calls.models import Stream
+from calls.api.pbx import places
+from calls.models import Call, Stream
 from calls.states import EndReason, State
 from tests.factories import api_key, fresh_id
 from tests.pbx.talking import Pbx, audio, call, frames, in_database, packets, stored
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -160,6 +162,32 @@ async def test_a_wrong_key_is_refused(
     assert await pbx.closed_with() == code
     assert f"refused with {code}" in caplog.text
     assert key not in caplog.text
+
+
+async def test_a_stream_counts_for_its_key_and_no_longer_among_strangers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(places, "MAX_SOCKETS", 1)
+    key, call_id = await in_database(api_key)("ingest"), fresh_id()
+    first = await Pbx("/pbx/twilio").dial()
+    assert await Pbx("/pbx/twilio").refusal() == 429
+    await first.say(start(call_id, api_key=key))
+    await in_database(until)(Call.objects.filter(call_id=call_id).exists, 5, "the call")
+    second = await Pbx("/pbx/twilio").dial()
+    await second.say(start(fresh_id(), api_key=key))
+    assert await second.closed_with() == 4429
+    await first.leave()
+
+
+async def test_a_stream_that_is_gone_before_its_key_was_checked_leaves_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(places, "MAX_SOCKETS", 1)
+    key = await in_database(api_key)("ingest")
+    for _ in range(3):
+        pbx = await Pbx("/pbx/twilio").dial()
+        await pbx.say(start(fresh_id(), api_key=key))
+        await pbx.leave()
 
 
 async def test_a_missing_key_is_refused() -> None:
