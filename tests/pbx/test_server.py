@@ -116,6 +116,15 @@ def test_a_socket_that_dies_without_a_word_is_lost(url: str) -> None:
     assert Call.objects.get(call_id=call_id).state == State.IN_PROGRESS
 
 
+def test_a_close_without_a_code_hangs_up(url: str) -> None:
+    call_id = fresh_id()
+    with raw(url, f"call_id={call_id}") as wire_end:
+        wire_end.sendall(frame(0x81, media_start().encode()))
+        wire_end.sendall(b"".join(frame(0x82, one) for one in frames(audio(0.5))))
+        wire_end.sendall(frame(0x88, b""))
+        assert ended(call_id).end_reason == EndReason.HANGUP
+
+
 def test_a_wrong_password_is_refused_before_the_upgrade_and_named_in_words(url: str) -> None:
     with pytest.raises(InvalidStatus) as refusal, asterisk(url, "", "cc_wrong"):
         pass

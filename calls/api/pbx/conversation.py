@@ -77,7 +77,7 @@ class Conversation:
         while True:
             message = await receive()
             if message["type"] == "websocket.disconnect":
-                return int(message.get("code") or NO_CODE)
+                return _code(message)
             data = message.get("bytes")
             self._session.frame(message["text"] if data is None else data)
 
@@ -159,6 +159,12 @@ class Conversation:
         # A PBX that is gone, or was refused meanwhile, is heard of by `_listen`.
         with suppress(OSError, RuntimeError):
             await self._send(message)
+
+
+def _code(message: MutableMapping[str, Any]) -> int:
+    """A close without a code is as good as one; of a connection that broke there is no reason."""
+    code = int(message.get("code") or NO_CODE)
+    return NORMAL if code == NO_CODE and "reason" in message else code
 
 
 async def _patiently_checked(secret: str) -> ApiKey:
