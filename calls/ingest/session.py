@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 EARLY = 30 * 32_000  # bytes that are kept before it is known what call they belong to
 FRAMES_AT_ONCE = 30_000  # ten minutes: after a stall all that was held up comes in one burst
 FRAMES_PER_SECOND = 500
-TOO_FAST = 4429
-OVERTAKEN = 1.0  # seconds in which audio may come that the stop has overtaken
+NORMAL, TOO_FAST = 1000, 4429
+OVERTAKEN = 1.0  # seconds in which the PBX may close, or send audio that the stop has overtaken
 DIGIT = re.compile(r"[0-9A-D*#]")
 
 
@@ -43,7 +43,7 @@ class Session:
     """Takes frames at once, whether its call is known or the database there.
 
     `on_start` hears what the PBX says of the call, and answers by `begin` or `refuse`;
-    `on_refusal` has to close the socket.
+    `on_close` has to close the socket.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Session:
         tell: Callable[[Note], None],
         *,
         on_start: Callable[[Start], None],
-        on_refusal: Callable[[int, str], None],
+        on_close: Callable[[int, str], None],
     ) -> None:
         self.dialect = dialect
         self.call: Call | None = None
@@ -63,7 +63,7 @@ class Session:
         self.early_room = EARLY
         self._room, self._carry_note = room, tell
         self._noted: Counter[str] = Counter()
-        self._on_start, self._on_refusal = on_start, on_refusal
+        self._on_start, self._on_close = on_start, on_close
         self._started_at: float | None = None
         self._stopped_at: float | None = None
         self._refused = self._warned = False
@@ -110,7 +110,7 @@ class Session:
         if not self._refused:
             self._refused = True
             log.warning("%s: refused with %d: %s", self, code, words)
-            self._on_refusal(code, words)
+            self._on_close(code, words)
         self._forget_early()
         for line in self.lines.values():
             line.forget()
@@ -121,6 +121,7 @@ class Session:
             line.flush_if_quiet(now=now)
         if self._stopped_at and now - self._stopped_at > OVERTAKEN and not self.is_over:
             self.over(in_order=True)
+            self._on_close(NORMAL, "the call is over")
         earned = max(now - self._counted_at, 0) * FRAMES_PER_SECOND
         self._credit, self._counted_at = min(self._credit + earned, FRAMES_AT_ONCE), now
         if self._credit < 0:

@@ -76,6 +76,13 @@ async def test_a_stream_with_two_tracks_is_stored_and_ends_by_stop() -> None:
     assert channels == ["MZ1", "MZ1"]
 
 
+async def test_a_stream_that_stopped_and_stays_open_is_closed() -> None:
+    (pbx, key), call_id = await twilio(), fresh_id()
+    await pbx.say(start(call_id, api_key=key), *media(audio(0.2)), STOP)
+    assert await pbx.closed_with() == 1000
+    assert (await call(call_id)).end_reason == EndReason.HANGUP
+
+
 async def test_parameters_are_what_is_known_of_the_call_and_the_key_is_kept_nowhere() -> None:
     pbx, key = await twilio()
     said = {"agent": "Ann", "caller": "+49301", "ticket": "7", "queue": "x" * 300}

@@ -16,7 +16,7 @@ from calls.api.pbx.places import Places
 from calls.ingest.carrier import carrier
 from calls.ingest.dialect import Dialect, Start
 from calls.ingest.media import TELEPHONE, Media
-from calls.ingest.session import Call, Session
+from calls.ingest.session import NORMAL, Call, Session
 from calls.models import ApiKey
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-NORMAL, NO_CODE = 1000, 1005
+NO_CODE = 1005
 NO_START, NO_FORMAT, NO_ID = 4408, 4415, 4422
 AWAY = 503
 KEY_REFUSED = {401: 4401, 403: 4403, 429: 4429, AWAY: 4503}
@@ -43,7 +43,7 @@ class Conversation:
             carrier().room,
             carrier().tell,
             on_start=lambda start: self._later(self._begin(start)),
-            on_refusal=lambda code, words: self._later(self._close(code, words)),
+            on_close=lambda code, words: self._later(self._close(code, words)),
         )
         if admitted.is_stranger:
             self._session.early_room = STRANGER
