@@ -49,13 +49,14 @@ class Session:
     def __init__(
         self,
         dialect: Dialect,
+        origin: str,
         room: Room,
         tell: Callable[[Note], None],
         *,
         on_start: Callable[[Start], None],
         on_close: Callable[[int, str], None],
     ) -> None:
-        self.dialect = dialect
+        self.dialect, self._origin = dialect, origin
         self.call: Call | None = None
         self.lines: dict[str, Line] = {}
         self.is_over = self.is_lost = False
@@ -141,7 +142,8 @@ class Session:
         return self._refused
 
     def __str__(self) -> str:
-        return f"{self.dialect.name} {self.call.call_id if self.call else '(no call yet)'}"
+        name = self.call.call_id if self.call else "(no call yet)"
+        return f"{self.dialect.name} {name} from {self._origin}"
 
     def _text(self, text: str, now: float) -> None:
         event = self.dialect.read(text)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from django.test import AsyncClient
@@ -289,9 +290,16 @@ async def test_far_too_many_frames_are_no_call(
     assert "frames a second" in caplog.text
 
 
-async def test_a_socket_that_says_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_socket_that_says_nothing_is_closed(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(conversation, "START_WITHIN", 0.1)
-    assert await (await asterisk("call_id=silent")).closed_with() == 4408
+    settings.TRUSTED_PROXIES = 1
+    secret = await in_database(api_key)("ingest")
+    forwarded = (b"x-forwarded-for", b"203.0.113.9, 198.51.100.7")
+    pbx = await Pbx("/pbx/asterisk?call_id=silent", basic(secret), forwarded).dial()
+    assert await pbx.closed_with() == 4408
+    assert "asterisk (no call yet) from 198.51.100.7: refused with 4408" in caplog.text
     assert not await Call.objects.filter(call_id="silent").aexists()
 
 

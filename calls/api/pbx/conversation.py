@@ -34,12 +34,15 @@ STRANGER = 512 * 1024  # bytes that are kept for a socket that nobody knows yet
 
 
 class Conversation:
-    def __init__(self, dialect: Dialect, admitted: Admitted, places: Places, send: Send) -> None:
+    def __init__(
+        self, dialect: Dialect, admitted: Admitted, origin: str, places: Places, send: Send
+    ) -> None:
         self._admitted, self._places, self._send = admitted, places, send
         self.key = admitted.key
         self._tasks: set[asyncio.Task[None]] = set()
         self._session = Session(
             dialect,
+            origin,
             carrier().room,
             carrier().tell,
             on_start=lambda start: self._later(self._begin(start)),

@@ -10,6 +10,7 @@ from django.views.decorators.csrf import csrf_exempt
 from calls.api.errors import problem
 from calls.api.pbx.admission import Admitted, Refused, by_password, by_signature
 from calls.api.pbx.conversation import Conversation, Receive, Send
+from calls.api.pbx.origin import origin
 from calls.api.pbx.places import Places
 from calls.ingest import asterisk, twilio
 from calls.ingest.carrier import carrier
@@ -36,7 +37,7 @@ class Pbx:
         except Refused as refusal:
             await _refuse(scope, refusal, send)
             return
-        conversation = Conversation(dialect, admitted, self._places, send)
+        conversation = Conversation(dialect, admitted, origin(scope), self._places, send)
         try:
             code = await conversation.hold(scope, receive)
         finally:
@@ -64,8 +65,8 @@ def no_upgrade(request: HttpRequest) -> HttpResponse:
 
 
 async def _refuse(scope: Any, refusal: Refused, send: Send) -> None:
-    client = (scope.get("client") or ["?"])[0]
-    log.warning("a socket from %s was refused with %d: %s", client, refusal.status, refusal.words)
+    words = "a socket from %s was refused with %d: %s"
+    log.warning(words, origin(scope), refusal.status, refusal.words)
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 4000 + refusal.status})
         return
