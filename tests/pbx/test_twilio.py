@@ -93,6 +93,16 @@ async def test_parameters_are_what_is_known_of_the_call_and_the_key_is_kept_nowh
     assert found.metadata == {"ticket": "7"}
 
 
+async def test_a_parameter_that_can_be_no_id_is_told_and_the_own_one_serves(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (pbx, key), sid = await twilio(), fresh_id()
+    await pbx.say(start(sid, api_key=key, call_id="no id"), *media(audio(0.2)), STOP)
+    await pbx.leave()
+    assert (await call(sid)).packet_count == 1
+    assert "its call_id cannot be one" in caplog.text
+
+
 async def test_lost_chunks_are_missing_and_a_gap() -> None:
     call_id, sound = fresh_id(), audio(2.0)
     pbx, key = await twilio()

@@ -100,7 +100,10 @@ class Conversation:
             except Refused as refusal:
                 session.refuse(KEY_REFUSED[refusal.status], refusal.words)
                 return
-        given = self._admitted.introduction.call_id or valid_id(said.pop("call_id", ""))
+        asked = said.pop("call_id", "")
+        given = self._admitted.introduction.call_id or valid_id(asked)
+        if asked and not given:
+            log.warning("%s: its call_id cannot be one, and the PBX's own serves", session)
         call_id = given or valid_id(start.call_id)
         if call_id is None:
             session.refuse(NO_ID, "no call_id is given, and the PBX's own cannot be one")
