@@ -3,6 +3,8 @@
 Everything here may be done twice: who asks does not always hear that it was done.
 """
 
+import json
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,12 +15,16 @@ from django.db import transaction
 
 from calls.ingest.ending import end_locked
 from calls.ingest.media import Media
+from calls.ingest.metadata import NOTED
 from calls.ingest.store import create_calls
 from calls.models import ApiKey, Call, Stream
 from calls.moves import Changes
 from calls.states import Encoding, EndReason, State
 
+log = logging.getLogger(__name__)
+
 MAX_NOTES = 200  # of a kind
+MAX_SAID = 16_384  # characters as JSON, as much as the API takes at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +182,19 @@ def _open(
 def _news(call: Call, said: Mapping[str, Any]) -> dict[str, Any]:
     news = dict(said)
     if news.get("metadata"):
-        news["metadata"] = call.metadata | news["metadata"]
+        news["metadata"] = _with_more(call, news["metadata"])
     return {name: value for name, value in news.items() if getattr(call, name) != value}
+
+
+def _with_more(call: Call, said: Mapping[str, Any]) -> dict[str, Any]:
+    """The call's metadata, and what a PBX says beside; that does not grow with each redial."""
+    more = {name: value for name, value in said.items() if name not in NOTED}
+    known: dict[str, Any] = call.metadata
+    merged = known | more
+    if len(json.dumps({n: v for n, v in merged.items() if n not in NOTED})) > MAX_SAID:
+        log.warning("call %s: its metadata is too long, no more is taken", call.call_id)
+        return known
+    return merged
 
 
 def _stream(opening: Opening, call: Call, *, now: datetime) -> Stream:
