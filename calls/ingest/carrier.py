@@ -205,7 +205,17 @@ class Carrier:
         uids = [line.opening.uid for _, line in self._lines() if line.opened]
         if uids:
             await self._run(lambda: streams.note_life(uids, now=timezone.now()))
+        await self._dismiss()
         self._beaten = time.monotonic()
+
+    async def _dismiss(self) -> None:
+        """Whoever revoked a key wants no more of what comes with it, calls under way included."""
+        keyed = [(one, one.call.key) for one in self._sessions if one.call and not one.is_over]
+        keys = {key for _, key in keyed}
+        dead = await self._run(lambda: streams.revoked(keys, now=timezone.now()))
+        for session, key in keyed:
+            if key in dead:
+                session.refuse(streams.REVOKED, streams.REVOKED_WORDS)
 
     def _settle(self) -> None:
         for session in list(self._sessions):

@@ -65,6 +65,7 @@ class Note:
 
 
 ARCHIVED, REVOKED = 4409, 4401
+REVOKED_WORDS = "the API key was revoked"
 
 
 def open_streams(openings: Sequence[Opening], *, now: datetime) -> list[Opened]:
@@ -73,12 +74,12 @@ def open_streams(openings: Sequence[Opening], *, now: datetime) -> list[Opened]:
     with transaction.atomic():
         calls = _locked(opening.call_id for opening in openings)
         streams = _by_call(calls.values())
-        revoked = _revoked((opening.key for opening in openings), now=now)
+        dead = revoked((opening.key for opening in openings), now=now)
         changes = Changes(now=now)
         answers = []
         for opening in openings:
             call = calls[opening.call_id]
-            answer = _open(opening, call, streams[call.pk], revoked, changes, now=now)
+            answer = _open(opening, call, streams[call.pk], dead, changes, now=now)
             answers.append(answer)
         changes.write()
         begun = [one for theirs in streams.values() for one in theirs if one._state.adding]
@@ -145,8 +146,8 @@ def _by_call(calls: Iterable[Call]) -> dict[int, list[Stream]]:
     return found
 
 
-def _revoked(keys: Iterable[int | None], *, now: datetime) -> set[int]:
-    """Those that may have been known from before, while nobody could be asked."""
+def revoked(keys: Iterable[int | None], *, now: datetime) -> set[int]:
+    """Those that let nobody in any more: revoked, past their time or gone."""
     asked = {key for key in keys if key is not None}
     return asked - set(
         ApiKey.objects.live(now=now).filter(pk__in=asked).values_list("pk", flat=True)
@@ -157,13 +158,13 @@ def _open(
     opening: Opening,
     call: Call,
     streams: list[Stream],
-    revoked: set[int],
+    dead: set[int],
     changes: Changes,
     *,
     now: datetime,
 ) -> Opened:
-    if opening.key in revoked:
-        return Opened(opening.media, refused="the API key was revoked", code=REVOKED)
+    if opening.key in dead:
+        return Opened(opening.media, refused=REVOKED_WORDS, code=REVOKED)
     if call.state == State.ARCHIVED:
         words = f"call {call.call_id} is archived and takes no more packets"
         return Opened(opening.media, refused=words, code=ARCHIVED)

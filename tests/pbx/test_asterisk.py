@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from django.test import AsyncClient
+from django.utils import timezone
 
+from calls.api.auth import revoke_key
 from calls.api.pbx import conversation
 from calls.ingest import carrier, session
-from calls.models import Call, Stream
+from calls.models import ApiKey, Call, Stream
 from calls.states import EndReason, State
 from tests.factories import api_key, ended_call, fresh_id
 from tests.pbx.talking import (
@@ -26,6 +28,7 @@ from tests.pbx.talking import (
     plain_start,
     stored,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -311,6 +314,21 @@ async def test_a_key_has_so_many_sockets_and_no_more(caplog: pytest.LogCaptureFi
     await first.leave()
     for pbx in (second, await asterisk(), await asterisk(secret=secret)):
         await pbx.leave()
+
+
+async def test_a_key_that_is_revoked_ends_the_sockets_that_it_let_in(settings: Any) -> None:
+    settings.CALL_IDLE_TIMEOUT = 1.0  # its sockets are looked after as often as that needs
+    secret, call_id = await in_database(api_key)("ingest"), fresh_id()
+    pbx, other = await asterisk(f"call_id={call_id}", secret=secret), await asterisk("call_id=b")
+    for each in (pbx, other):
+        await each.say(media_start())
+        await each.hear()
+    await in_database(until)(Call.objects.filter(call_id=call_id).exists, 5, "the call")
+    key = await ApiKey.objects.aget(prefix=secret[3:11])
+    await in_database(revoke_key)(key, now=timezone.now(), actor="test")
+    assert await pbx.closed_with() == 4401
+    assert await other.socket.receive_nothing()
+    await other.leave()
 
 
 async def test_a_call_that_can_have_no_id_is_refused() -> None:
