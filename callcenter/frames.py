@@ -9,6 +9,7 @@ to the library; so is, for good, all that comes from the first frame on that is 
 from collections.abc import Callable
 from typing import Any
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 from websockets.speedups import apply_mask
@@ -38,6 +39,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if not self.close_sent:
             self.scope["extensions"][FRAMES] = self._hand_over  # type: ignore[assignment]
 
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        # An upgrade that was refused is complete: without this each one is an error in the log.
+        self.handshake_complete = self.handshake_complete or self.close_sent
+
     def _hand_over(self, take: Take) -> None:
         """Frames go to `take` from now on, in the call that reads them."""
         self._take = take
@@ -53,6 +59,13 @@ class SocketProtocol(WebSocketsSansIOProtocol):
                 return
             self._rest = b""
         super().data_received(data)
+        if self.conn.handshake_exc and not self.handshake_initiated:
+            self._refuse_head()
+
+    def _refuse_head(self) -> None:
+        """What the library says to whoever sends too much before the upgrade, it leaves unsent."""
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.close()
 
     def _short_way(self, data: bytes) -> bytes:
         """Hands over the whole frames; what is left, to be read on with or by the library."""

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponseBase, HttpResponsePermanentRedi
 # The names under which browsers, too, trust plain HTTP: nothing leaves the machine.
 THIS_MACHINE = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?")
 # Programs follow no redirect with what they post, and a probe must not leave its machine.
-PROGRAMS = re.compile(r"/v1/|/health\Z|/metrics\Z")
+PROGRAMS = re.compile(r"/v1/|/pbx/|/health\Z|/metrics\Z")
 
 
 class HttpsOnly:

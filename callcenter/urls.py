@@ -10,6 +10,7 @@ from ninja.openapi.views import openapi_json
 from callcenter.health import health
 from callcenter.metrics.view import metrics
 from calls.api.errors import WORDS, problem
+from calls.api.pbx.doors import no_upgrade
 from calls.api.routes import api
 
 
@@ -36,6 +37,7 @@ urlpatterns = [
     path("v1/openapi.json", document),
     path("v1/", api.urls),
     re_path(r"^v1(?:/.*)?$", nothing),
+    re_path(r"^pbx/", no_upgrade),
     path("docs", docs, name="docs"),
     path("health", health, name="health"),
     path("metrics", metrics, name="metrics"),

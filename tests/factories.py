@@ -48,6 +48,7 @@ def hang_up(call: Call, *, now: datetime) -> Call:
     return ending.end(call.call_id, reason=EndReason.HANGUP, words="hangup", now=now, actor="test")
 
 
-def api_key(*scopes: str) -> str:
-    _, secret = create_key(name="test", scopes=scopes or ("ingest", "read", "manage"), now=NOW)
+def api_key(*scopes: str, rate: int | None = None) -> str:
+    scopes = scopes or ("ingest", "read", "manage")
+    _, secret = create_key(name="test", scopes=scopes, rate=rate, now=NOW)
     return secret

@@ -136,9 +136,11 @@ class Carrier:
     async def _do_chores(self) -> bool:
         """Raises `Busy`."""
         opening = list(islice(self._to_open(), CHORES))
+        # Those that come meanwhile, or while more have to be opened, may be of calls yet unknown.
+        notes = self._notes[:CHORES] if len(opening) < CHORES else []
         if opening:
             await _apart(self._open, opening, _give_up_opening)
-        if notes := self._notes[:CHORES]:
+        if notes:
             await _apart(self._write_down, notes, _give_up_note)
             del self._notes[: len(notes)]
         closing = list(islice(self._to_close(), CHORES))
@@ -180,8 +182,10 @@ class Carrier:
         await self._run(lambda: streams.add_notes(notes, now=timezone.now()))
 
     def _to_close(self) -> Iterator[tuple[Session, Line]]:
+        telling = {note.call_id for note in self._notes}
         for session, line in self._lines():
-            if session.is_over and line.opened and not line.waits and not line.is_closed:
+            is_stored = not line.waits and line.opening.call_id not in telling
+            if session.is_over and line.opened and is_stored and not line.is_closed:
                 yield session, line
 
     async def _close(self, closing: Sequence[tuple[Session, Line]]) -> None:
@@ -201,7 +205,17 @@ class Carrier:
         uids = [line.opening.uid for _, line in self._lines() if line.opened]
         if uids:
             await self._run(lambda: streams.note_life(uids, now=timezone.now()))
+        await self._dismiss()
         self._beaten = time.monotonic()
+
+    async def _dismiss(self) -> None:
+        """Whoever revoked a key wants no more of what comes with it, calls under way included."""
+        keyed = [(one, one.call.key) for one in self._sessions if one.call and not one.is_over]
+        keys = {key for _, key in keyed}
+        dead = await self._run(lambda: streams.revoked(keys, now=timezone.now()))
+        for session, key in keyed:
+            if key in dead:
+                session.refuse(streams.REVOKED, streams.REVOKED_WORDS)
 
     def _settle(self) -> None:
         for session in list(self._sessions):

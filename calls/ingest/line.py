@@ -63,10 +63,11 @@ class Line:
             self._ordering.take(chunk, data, at)
 
     def flush(self, *, now: float) -> None:
-        """All that came becomes packets."""
+        """No more will come: all that did becomes packets."""
         self._now = now
         self._ordering.flush()
         self._gatherer.flush(now=now)
+        self._tell_of_loss()
 
     def flush_if_quiet(self, *, now: float) -> None:
         """Nothing is held back because the rest of its packet does not come."""
@@ -133,8 +134,9 @@ class Line:
     def _miss(self, chunks: int, data: bytes, at: float | None) -> None:
         """Chunks as long as the one behind them never came."""
         seconds = chunks * len(data) / self.opening.media.bytes_per_second
+        seconds = min(seconds, MOST_MISSING * PACKET)
         end = self._now if at is None else at
-        self._gatherer.skip(min(_packets(seconds, 0), MOST_MISSING), now=self._now)
+        self._gatherer.skip(_packets(seconds, 0), now=self._now)
         self._tell_of_gap(end - seconds, end, "lost on the way")
 
     def _take(self, packet: Packet) -> None:
@@ -143,12 +145,16 @@ class Line:
             return
         if self._lost:
             packet = replace(packet, skipped=packet.skipped + len(self._lost))
+            self._tell_of_loss()
+        self._waiting.append(packet)
+        self._room.used += len(packet.raw)
+
+    def _tell_of_loss(self) -> None:
+        if self._lost:
             self._tell_of_gap(
                 self._lost[0][0], self._lost[-1][1], "no room while the store was away"
             )
             self._lost.clear()
-        self._waiting.append(packet)
-        self._room.used += len(packet.raw)
 
     def _tell_of_gap(self, begin: float, end: float, why: str) -> None:
         entry = {"track": self.opening.track, "from": _iso(begin), "to": _iso(end), "why": why}

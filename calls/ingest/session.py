@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from uuid import uuid4
 from calls.ingest.dialect import Audio, Dialect, Digit, NotUnderstood, Start, Stop
 from calls.ingest.line import Line, Room
 from calls.ingest.media import Media
-from calls.ingest.streams import Note, Opening
+from calls.ingest.streams import MAX_NOTES, Note, Opening
 from calls.states import Track
 
 log = logging.getLogger(__name__)
@@ -21,8 +22,8 @@ log = logging.getLogger(__name__)
 EARLY = 30 * 32_000  # bytes that are kept before it is known what call they belong to
 FRAMES_AT_ONCE = 30_000  # ten minutes: after a stall all that was held up comes in one burst
 FRAMES_PER_SECOND = 500
-TOO_FAST = 4429
-OVERTAKEN = 1.0  # seconds in which audio may come that the stop has overtaken
+NORMAL, TOO_FAST = 1000, 4429
+OVERTAKEN = 1.0  # seconds in which the PBX may close, or send audio that the stop has overtaken
 DIGIT = re.compile(r"[0-9A-D*#]")
 
 
@@ -42,26 +43,28 @@ class Session:
     """Takes frames at once, whether its call is known or the database there.
 
     `on_start` hears what the PBX says of the call, and answers by `begin` or `refuse`;
-    `on_refusal` has to close the socket.
+    `on_close` has to close the socket.
     """
 
     def __init__(
         self,
         dialect: Dialect,
+        origin: str,
         room: Room,
         tell: Callable[[Note], None],
         *,
         on_start: Callable[[Start], None],
-        on_refusal: Callable[[int, str], None],
+        on_close: Callable[[int, str], None],
     ) -> None:
-        self.dialect = dialect
+        self.dialect, self._origin = dialect, origin
         self.call: Call | None = None
         self.lines: dict[str, Line] = {}
         self.is_over = self.is_lost = False
         self.settled = asyncio.Event()
         self.early_room = EARLY
-        self._room, self._tell = room, tell
-        self._on_start, self._on_refusal = on_start, on_refusal
+        self._room, self._carry_note = room, tell
+        self._noted: Counter[str] = Counter()
+        self._on_start, self._on_close = on_start, on_close
         self._started_at: float | None = None
         self._stopped_at: float | None = None
         self._refused = self._warned = False
@@ -108,7 +111,7 @@ class Session:
         if not self._refused:
             self._refused = True
             log.warning("%s: refused with %d: %s", self, code, words)
-            self._on_refusal(code, words)
+            self._on_close(code, words)
         self._forget_early()
         for line in self.lines.values():
             line.forget()
@@ -119,6 +122,7 @@ class Session:
             line.flush_if_quiet(now=now)
         if self._stopped_at and now - self._stopped_at > OVERTAKEN and not self.is_over:
             self.over(in_order=True)
+            self._on_close(NORMAL, "the call is over")
         earned = max(now - self._counted_at, 0) * FRAMES_PER_SECOND
         self._credit, self._counted_at = min(self._credit + earned, FRAMES_AT_ONCE), now
         if self._credit < 0:
@@ -138,7 +142,8 @@ class Session:
         return self._refused
 
     def __str__(self) -> str:
-        return f"{self.dialect.name} {self.call.call_id if self.call else '(no call yet)'}"
+        name = self.call.call_id if self.call else "(no call yet)"
+        return f"{self.dialect.name} {name} from {self._origin}"
 
     def _text(self, text: str, now: float) -> None:
         event = self.dialect.read(text)
@@ -204,6 +209,12 @@ class Session:
             track = event.track or self.call.tracks[0]
             entry = {"track": track, "digit": event.digit, "at": at.replace("+00:00", "Z")}
             self._tell(Note(self.call.call_id, "dtmf", entry))
+
+    def _tell(self, note: Note) -> None:
+        """As many as a call keeps, so that a flood takes no place from other calls."""
+        self._noted[note.kind] += 1
+        if self._noted[note.kind] <= MAX_NOTES:
+            self._carry_note(note)
 
     def _warn(self, words: str) -> None:
         """Once a socket: whoever sends garbage sends much of it."""

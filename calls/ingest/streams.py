@@ -3,6 +3,8 @@
 Everything here may be done twice: who asks does not always hear that it was done.
 """
 
+import json
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,12 +15,16 @@ from django.db import transaction
 
 from calls.ingest.ending import end_locked
 from calls.ingest.media import Media
+from calls.ingest.metadata import NOTED
 from calls.ingest.store import create_calls
 from calls.models import ApiKey, Call, Stream
 from calls.moves import Changes
 from calls.states import Encoding, EndReason, State
 
+log = logging.getLogger(__name__)
+
 MAX_NOTES = 200  # of a kind
+MAX_SAID = 16_384  # characters as JSON, as much as the API takes at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,7 @@ class Note:
 
 
 ARCHIVED, REVOKED = 4409, 4401
+REVOKED_WORDS = "the API key was revoked"
 
 
 def open_streams(openings: Sequence[Opening], *, now: datetime) -> list[Opened]:
@@ -67,12 +74,12 @@ def open_streams(openings: Sequence[Opening], *, now: datetime) -> list[Opened]:
     with transaction.atomic():
         calls = _locked(opening.call_id for opening in openings)
         streams = _by_call(calls.values())
-        revoked = _revoked((opening.key for opening in openings), now=now)
+        dead = revoked((opening.key for opening in openings), now=now)
         changes = Changes(now=now)
         answers = []
         for opening in openings:
             call = calls[opening.call_id]
-            answer = _open(opening, call, streams[call.pk], revoked, changes, now=now)
+            answer = _open(opening, call, streams[call.pk], dead, changes, now=now)
             answers.append(answer)
         changes.write()
         begun = [one for theirs in streams.values() for one in theirs if one._state.adding]
@@ -139,8 +146,8 @@ def _by_call(calls: Iterable[Call]) -> dict[int, list[Stream]]:
     return found
 
 
-def _revoked(keys: Iterable[int | None], *, now: datetime) -> set[int]:
-    """Those that may have been known from before, while nobody could be asked."""
+def revoked(keys: Iterable[int | None], *, now: datetime) -> set[int]:
+    """Those that let nobody in any more: revoked, past their time or gone."""
     asked = {key for key in keys if key is not None}
     return asked - set(
         ApiKey.objects.live(now=now).filter(pk__in=asked).values_list("pk", flat=True)
@@ -151,13 +158,13 @@ def _open(
     opening: Opening,
     call: Call,
     streams: list[Stream],
-    revoked: set[int],
+    dead: set[int],
     changes: Changes,
     *,
     now: datetime,
 ) -> Opened:
-    if opening.key in revoked:
-        return Opened(opening.media, refused="the API key was revoked", code=REVOKED)
+    if opening.key in dead:
+        return Opened(opening.media, refused=REVOKED_WORDS, code=REVOKED)
     if call.state == State.ARCHIVED:
         words = f"call {call.call_id} is archived and takes no more packets"
         return Opened(opening.media, refused=words, code=ARCHIVED)
@@ -176,8 +183,19 @@ def _open(
 def _news(call: Call, said: Mapping[str, Any]) -> dict[str, Any]:
     news = dict(said)
     if news.get("metadata"):
-        news["metadata"] = call.metadata | news["metadata"]
+        news["metadata"] = _with_more(call, news["metadata"])
     return {name: value for name, value in news.items() if getattr(call, name) != value}
+
+
+def _with_more(call: Call, said: Mapping[str, Any]) -> dict[str, Any]:
+    """The call's metadata, and what a PBX says beside; that does not grow with each redial."""
+    more = {name: value for name, value in said.items() if name not in NOTED}
+    known: dict[str, Any] = call.metadata
+    merged = known | more
+    if len(json.dumps({n: v for n, v in merged.items() if n not in NOTED})) > MAX_SAID:
+        log.warning("call %s: its metadata is too long, no more is taken", call.call_id)
+        return known
+    return merged
 
 
 def _stream(opening: Opening, call: Call, *, now: datetime) -> Stream:

@@ -60,6 +60,9 @@ def model(
     }
 
 
+SELDOM = ("PUT", "HEAD", "PATCH", "DELETE")
+METHODS = ("GET", "POST", *SELDOM)
+
 # A method that a row does not name lets nobody in.
 ROUTES: dict[str, Row] = {
     # Programs, by their key alone.
@@ -77,6 +80,7 @@ ROUTES: dict[str, Row] = {
     "v1/openapi.json": {"GET": ALL},
     "v1/": {},
     "^v1(?:/.*)?$": {},
+    "^pbx/": dict.fromkeys(METHODS, ALL),  # told to open a socket
     "docs": {"GET": ALL},
     "health": {"GET": ALL},
     "metrics": {"GET": READ},
@@ -135,8 +139,6 @@ ACTIONS: dict[str, dict[str, Iterable[Who]]] = {
 }
 
 APPS = re.compile(r"<app_label>[^)]*\)")
-SELDOM = ("PUT", "HEAD", "PATCH", "DELETE")
-METHODS = ("GET", "POST", *SELDOM)
 ASK_SELDOM = (Who.NOBODY, Who.READ_KEY, Who.STRANGER)
 FORM = {"name": "x", "query": "", "alert": "1", "post": "yes"}
 PACKET = {"sequence": 7, "data": SPEECHLESS, "timestamp": 1.5}
@@ -165,7 +167,7 @@ def routes() -> Iterator[str]:
 
 
 IN_CODE = list(routes())
-PROGRAMS = [r for r in IN_CODE if r.startswith(("v1", "^v1", "docs", "health", "metrics"))]
+PROGRAMS = [r for r in IN_CODE if r.startswith(("v1", "^v1", "^pbx", "docs", "health", "metrics"))]
 PAGES = [r for r in IN_CODE if r not in PROGRAMS]
 
 
@@ -207,6 +209,7 @@ def address(route: str, world: World) -> str:
         "<path:content_type_id>": world.a_row_of("contenttypes.contenttype").pk,
         "<path:object_id>": world.call.pk,
         "^v1(?:/.*)?$": "v1/nothing",
+        "^pbx/": "pbx/asterisk",
         "^(?P<app_label>)/$": "calls/",
         "(?P<url>.*)$": "nothing",
     }

@@ -1,13 +1,18 @@
 """Conversations of Asterisk, frame by frame."""
 
+import asyncio
 import json
 from itertools import pairwise
+from typing import Any
 
 import pytest
+from django.test import AsyncClient
+from django.utils import timezone
 
+from calls.api.auth import revoke_key
 from calls.api.pbx import conversation
-from calls.ingest import session
-from calls.models import Call, Stream
+from calls.ingest import carrier, session
+from calls.models import ApiKey, Call, Stream
 from calls.states import EndReason, State
 from tests.factories import api_key, ended_call, fresh_id
 from tests.pbx.talking import (
@@ -23,6 +28,7 @@ from tests.pbx.talking import (
     plain_start,
     stored,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,6 +49,40 @@ async def test_a_call_is_answered_and_stored_in_packets_of_200_ms(start: str, an
     assert [len(p.data) for p in await packets(call_id)] == [2136] * 5 + [536]
     assert (found.packet_count, found.last_sequence, found.missing) == (6, 6, 0)
     assert (found.state, found.end_reason) == (State.COMPLETED, EndReason.HANGUP)
+
+
+async def test_a_request_without_the_upgrade_is_told_what_is_missing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answer = await AsyncClient().get("/pbx/asterisk", {"call_id": "a"})
+    assert (answer.status_code, answer["Upgrade"]) == (426, "websocket")
+    assert "proxy" in answer.json()["detail"]
+    assert "/pbx/asterisk was refused with 426" in caplog.text
+
+
+async def test_a_flood_of_digits_leaves_room_for_those_of_other_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(carrier, "MAX_NOTES", 500)
+    one, other = fresh_id(), fresh_id()
+    flood, pbx = await asterisk(f"call_id={one}"), await asterisk(f"call_id={other}")
+    digit = {"event": "DTMF_END", "channel_id": "1.2", "digit": "5"}
+    await flood.say(media_start(), *[digit] * 2000)
+    await pbx.say(media_start(), digit)
+    await flood.leave()
+    await pbx.leave()
+    assert len((await call(one)).metadata["dtmf"]) == 200
+    assert len((await call(other)).metadata["dtmf"]) == 1
+
+
+async def test_digits_of_many_calls_that_begin_at_once_are_kept() -> None:
+    secret, names = await in_database(api_key)("ingest"), [fresh_id() for _ in range(120)]
+    pbxs = [await asterisk(f"call_id={name}", secret=secret) for name in names]
+    digit = {"event": "DTMF_END", "channel_id": "1.2", "digit": "5"}
+    await asyncio.gather(*(pbx.say(media_start(), digit) for pbx in reversed(pbxs)))
+    await asyncio.gather(*(pbx.leave() for pbx in pbxs))
+    kept = [(await call(name)).metadata for name in names]
+    assert [len(metadata.get("dtmf", [])) for metadata in kept] == [1] * len(names)
 
 
 async def test_packets_follow_on_by_their_timestamps() -> None:
@@ -253,10 +293,42 @@ async def test_far_too_many_frames_are_no_call(
     assert "frames a second" in caplog.text
 
 
-async def test_a_socket_that_says_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_socket_that_says_nothing_is_closed(
+    monkeypatch: pytest.MonkeyPatch, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(conversation, "START_WITHIN", 0.1)
-    assert await (await asterisk("call_id=silent")).closed_with() == 4408
+    settings.TRUSTED_PROXIES = 1
+    secret = await in_database(api_key)("ingest")
+    forwarded = (b"x-forwarded-for", b"203.0.113.9, 198.51.100.7")
+    pbx = await Pbx("/pbx/asterisk?call_id=silent", basic(secret), forwarded).dial()
+    assert await pbx.closed_with() == 4408
+    assert "asterisk (no call yet) from 198.51.100.7: refused with 4408" in caplog.text
     assert not await Call.objects.filter(call_id="silent").aexists()
+
+
+async def test_a_key_has_so_many_sockets_and_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    secret = await in_database(api_key)("ingest", rate=10)
+    first, second = [await asterisk(secret=secret) for _ in range(2)]
+    assert await Pbx("/pbx/asterisk", basic(secret)).refusal() == 429
+    assert "2 sockets are open with this key" in caplog.text
+    await first.leave()
+    for pbx in (second, await asterisk(), await asterisk(secret=secret)):
+        await pbx.leave()
+
+
+async def test_a_key_that_is_revoked_ends_the_sockets_that_it_let_in(settings: Any) -> None:
+    settings.CALL_IDLE_TIMEOUT = 1.0  # its sockets are looked after as often as that needs
+    secret, call_id = await in_database(api_key)("ingest"), fresh_id()
+    pbx, other = await asterisk(f"call_id={call_id}", secret=secret), await asterisk("call_id=b")
+    for each in (pbx, other):
+        await each.say(media_start())
+        await each.hear()
+    await in_database(until)(Call.objects.filter(call_id=call_id).exists, 5, "the call")
+    key = await ApiKey.objects.aget(prefix=secret[3:11])
+    await in_database(revoke_key)(key, now=timezone.now(), actor="test")
+    assert await pbx.closed_with() == 4401
+    assert await other.socket.receive_nothing()
+    await other.leave()
 
 
 async def test_a_call_that_can_have_no_id_is_refused() -> None:

@@ -96,6 +96,19 @@ def test_what_finds_no_room_is_a_gap_of_its_length(monkeypatch: pytest.MonkeyPat
     ]
 
 
+def test_what_found_no_room_at_the_end_is_a_gap_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "MAX_WAITING", 3)
+    line, notes = a_line()
+    line.hear(FRAME * 50, now=100.0)
+    line.flush(now=101.0)
+    [note] = notes
+    assert (note.kind, note.entry["from"], note.entry["to"]) == (
+        "gaps",
+        "1970-01-01T00:01:40.600Z",
+        "1970-01-01T00:01:41.000Z",
+    )
+
+
 def test_all_lines_together_have_so_much_room_and_give_it_back() -> None:
     line, _ = a_line(room=3000)
     line.hear(FRAME * 50, now=100.0)
@@ -103,6 +116,15 @@ def test_all_lines_together_have_so_much_room_and_give_it_back() -> None:
     line.stored(2)
     line.hear(FRAME * 10, now=101.0)
     assert line.waits
+
+
+def test_chunks_that_jump_are_a_gap_of_ten_minutes_at_most() -> None:
+    line, notes = a_line()
+    line.hear(FRAME, now=10_000.0, chunk=1)
+    line.hear(FRAME * 50, now=10_000.0, chunk=2**31)
+    line.flush(now=10_000.0)
+    assert [packet.skipped for packet in line.due(100)][:2] == [0, 3000]
+    assert notes[0].entry["from"] == "1970-01-01T02:36:40.000Z"
 
 
 def test_what_is_not_stored_yet_is_given_again_as_it_was() -> None:

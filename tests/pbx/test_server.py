@@ -19,7 +19,7 @@ from calls.states import EndReason, State
 from tests.factories import api_key, fresh_id
 from tests.pbx.phones import asterisk
 from tests.pbx.talking import audio, frames, media_start
-from tests.processes import web
+from tests.processes import WEB, answers, free_port, running, web
 from tests.waiting import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.processes]
@@ -116,11 +116,44 @@ def test_a_socket_that_dies_without_a_word_is_lost(url: str) -> None:
     assert Call.objects.get(call_id=call_id).state == State.IN_PROGRESS
 
 
+def test_a_close_without_a_code_hangs_up(url: str) -> None:
+    call_id = fresh_id()
+    with raw(url, f"call_id={call_id}") as wire_end:
+        wire_end.sendall(frame(0x81, media_start().encode()))
+        wire_end.sendall(b"".join(frame(0x82, one) for one in frames(audio(0.5))))
+        wire_end.sendall(frame(0x88, b""))
+        assert ended(call_id).end_reason == EndReason.HANGUP
+
+
 def test_a_wrong_password_is_refused_before_the_upgrade_and_named_in_words(url: str) -> None:
     with pytest.raises(InvalidStatus) as refusal, asterisk(url, "", "cc_wrong"):
         pass
     assert refusal.value.response.status_code == 401
     assert b"API key" in (refusal.value.response.body or b"")
+
+
+@pytest.mark.parametrize(
+    ("query", "more", "status"),
+    [("call_id=" + "a" * 9000, [], 414), ("", [f"X-{n}: y" for n in range(200)], 431)],
+)
+def test_a_head_that_is_too_long_is_answered_too(
+    query: str, more: list[str], status: int, url: str
+) -> None:
+    with asked(url, query, *more) as (wire_end, answer):
+        assert answer.startswith(f"HTTP/1.1 {status}".encode())
+        while wire_end.recv(4096):
+            pass
+
+
+def test_a_refusal_is_one_line_in_the_log(engines: Urls, tmp_path: Path) -> None:
+    port = free_port()
+    with running(WEB, urls=engines, home=tmp_path, PORT=str(port)) as process:
+        url = f"http://127.0.0.1:{port}"
+        until(lambda: answers(f"{url}/health"), 30, "an answer")
+        with asked(url, "agents=Ada") as (_, answer):
+            assert answer.startswith(b"HTTP/1.1 422")
+    (line,) = [line for line in process.said().splitlines() if "refused" in line or "ERROR" in line]
+    assert "from 127.0.0.1 was refused with 422: 'agents' in the address" in line
 
 
 def test_a_server_that_stops_stores_what_came_and_the_call_goes_on(
@@ -155,18 +188,29 @@ def frame(kind: int, data: bytes) -> bytes:
 @contextmanager
 def raw(url: str, query: str) -> Iterator[sockets.socket]:
     """A socket after its upgrade, without a library."""
-    parts = urlsplit(url)
-    basic = base64.b64encode(f"pbx:{api_key('ingest')}".encode()).decode()
-    request = (
-        f"GET /pbx/asterisk?{query} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-        f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}\r\n"
-        f"Authorization: Basic {basic}\r\n\r\n"
-    )
-    with sockets.create_connection((str(parts.hostname), int(parts.port or 0)), 10) as wire_end:
-        wire_end.sendall(request.encode())
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += wire_end.recv(4096)
+    with asked(url, query) as (wire_end, answer):
         assert answer.startswith(b"HTTP/1.1 101"), answer
         yield wire_end
+
+
+@contextmanager
+def asked(url: str, query: str, *more: str) -> Iterator[tuple[sockets.socket, bytes]]:
+    """A socket that asked for the upgrade, with more lines in the head, and the answer."""
+    parts = urlsplit(url)
+    basic = base64.b64encode(f"pbx:{api_key('ingest')}".encode()).decode()
+    head = [
+        f"GET /pbx/asterisk?{query} HTTP/1.1",
+        f"Host: {parts.netloc}",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}",
+        f"Authorization: Basic {basic}",
+        *more,
+    ]
+    with sockets.create_connection((str(parts.hostname), int(parts.port or 0)), 10) as wire_end:
+        wire_end.sendall("".join(f"{line}\r\n" for line in [*head, ""]).encode())
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += wire_end.recv(4096) or pytest.fail("closed without an answer")
+        yield wire_end, answer

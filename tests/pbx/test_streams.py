@@ -166,6 +166,18 @@ def test_a_key_that_was_revoked_meanwhile_is_refused() -> None:
     assert (fine.refused, late.code) == ("", 4401)
 
 
+def test_what_redials_say_does_not_pile_up_nor_take_the_place_of_notes() -> None:
+    call_id = fresh_id()
+    for number in range(4):
+        said = {"metadata": {f"word-{number}": "a" * 6000, "gaps": "none"}}
+        begun = Opening(uuid4(), call_id, "inbound", "twilio", "MZ1", TELEPHONE, said=said)
+        open_streams([begun], now=NOW)
+        add_notes([Note(call_id, "gaps", {"from": str(number)})], now=NOW)
+    kept = call_of(call_id).metadata
+    assert set(kept) == {"word-0", "word-1", "gaps"}
+    assert len(kept["gaps"]) == 4
+
+
 def test_notes_are_kept_once_and_survive_new_metadata() -> None:
     call_id = fresh_id()
     opened(call_id)

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from calls.models import Stream
+from calls.api.pbx import places
+from calls.models import Call, Stream
 from calls.states import EndReason, State
 from tests.factories import api_key, fresh_id
 from tests.pbx.talking import Pbx, audio, call, frames, in_database, packets, stored
+from tests.waiting import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -74,6 +76,13 @@ async def test_a_stream_with_two_tracks_is_stored_and_ends_by_stop() -> None:
     assert channels == ["MZ1", "MZ1"]
 
 
+async def test_a_stream_that_stopped_and_stays_open_is_closed() -> None:
+    (pbx, key), call_id = await twilio(), fresh_id()
+    await pbx.say(start(call_id, api_key=key), *media(audio(0.2)), STOP)
+    assert await pbx.closed_with() == 1000
+    assert (await call(call_id)).end_reason == EndReason.HANGUP
+
+
 async def test_parameters_are_what_is_known_of_the_call_and_the_key_is_kept_nowhere() -> None:
     pbx, key = await twilio()
     said = {"agent": "Ann", "caller": "+49301", "ticket": "7", "queue": "x" * 300}
@@ -82,6 +91,16 @@ async def test_parameters_are_what_is_known_of_the_call_and_the_key_is_kept_nowh
     found = await call("mine-1")
     assert (found.agent, found.caller, found.queue) == ("Ann", "+49301", "")
     assert found.metadata == {"ticket": "7"}
+
+
+async def test_a_parameter_that_can_be_no_id_is_told_and_the_own_one_serves(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (pbx, key), sid = await twilio(), fresh_id()
+    await pbx.say(start(sid, api_key=key, call_id="no id"), *media(audio(0.2)), STOP)
+    await pbx.leave()
+    assert (await call(sid)).packet_count == 1
+    assert "its call_id cannot be one" in caplog.text
 
 
 async def test_lost_chunks_are_missing_and_a_gap() -> None:
@@ -160,6 +179,32 @@ async def test_a_wrong_key_is_refused(
     assert await pbx.closed_with() == code
     assert f"refused with {code}" in caplog.text
     assert key not in caplog.text
+
+
+async def test_a_stream_counts_for_its_key_and_no_longer_among_strangers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(places, "MAX_SOCKETS", 1)
+    key, call_id = await in_database(api_key)("ingest"), fresh_id()
+    first = await Pbx("/pbx/twilio").dial()
+    assert await Pbx("/pbx/twilio").refusal() == 429
+    await first.say(start(call_id, api_key=key))
+    await in_database(until)(Call.objects.filter(call_id=call_id).exists, 5, "the call")
+    second = await Pbx("/pbx/twilio").dial()
+    await second.say(start(fresh_id(), api_key=key))
+    assert await second.closed_with() == 4429
+    await first.leave()
+
+
+async def test_a_stream_that_is_gone_before_its_key_was_checked_leaves_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(places, "MAX_SOCKETS", 1)
+    key = await in_database(api_key)("ingest")
+    for _ in range(3):
+        pbx = await Pbx("/pbx/twilio").dial()
+        await pbx.say(start(fresh_id(), api_key=key))
+        await pbx.leave()
 
 
 async def test_a_missing_key_is_refused() -> None:

@@ -12,10 +12,11 @@ from typing import Any
 from calls.api.pbx.admission import Admitted, Refused, checked_key
 from calls.api.pbx.extension import FRAMES
 from calls.api.pbx.introduction import described, fields_of, valid_id
+from calls.api.pbx.places import Places
 from calls.ingest.carrier import carrier
 from calls.ingest.dialect import Dialect, Start
 from calls.ingest.media import TELEPHONE, Media
-from calls.ingest.session import Call, Session
+from calls.ingest.session import NORMAL, Call, Session
 from calls.models import ApiKey
 
 log = logging.getLogger(__name__)
@@ -23,26 +24,29 @@ log = logging.getLogger(__name__)
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-NORMAL, NO_CODE = 1000, 1005
+NO_CODE = 1005
 NO_START, NO_FORMAT, NO_ID = 4408, 4415, 4422
 AWAY = 503
-KEY_REFUSED = {401: 4401, 403: 4403, AWAY: 4503}
+KEY_REFUSED = {401: 4401, 403: 4403, 429: 4429, AWAY: 4503}
 START_WITHIN = 20.0  # seconds
 KEY_WITHIN = 30.0  # seconds
 STRANGER = 512 * 1024  # bytes that are kept for a socket that nobody knows yet
 
 
 class Conversation:
-    def __init__(self, dialect: Dialect, admitted: Admitted, send: Send) -> None:
-        self._admitted, self._send = admitted, send
-        self._key = admitted.key
+    def __init__(
+        self, dialect: Dialect, admitted: Admitted, origin: str, places: Places, send: Send
+    ) -> None:
+        self._admitted, self._places, self._send = admitted, places, send
+        self.key = admitted.key
         self._tasks: set[asyncio.Task[None]] = set()
         self._session = Session(
             dialect,
+            origin,
             carrier().room,
             carrier().tell,
             on_start=lambda start: self._later(self._begin(start)),
-            on_refusal=lambda code, words: self._later(self._close(code, words)),
+            on_close=lambda code, words: self._later(self._close(code, words)),
         )
         if admitted.is_stranger:
             self._session.early_room = STRANGER
@@ -55,14 +59,16 @@ class Conversation:
         await self._tell(type="websocket.accept", subprotocol=self._admitted.subprotocol)
         expiry = asyncio.get_running_loop().call_later(START_WITHIN, self._check_start)
         try:
-            return await self._listen(receive)
+            code = await self._listen(receive)
+            # A place is taken for the key that is found meanwhile: none after the last was left.
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            return code
         finally:
             expiry.cancel()
 
     async def part(self, code: int) -> None:
         """Stays until all is stored, so that a server that stops waits for it."""
         session = self._session
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         if session.has_early_audio:
             self._begin_without_start()
         session.over(in_order=code == NORMAL)
@@ -74,7 +80,7 @@ class Conversation:
         while True:
             message = await receive()
             if message["type"] == "websocket.disconnect":
-                return int(message.get("code") or NO_CODE)
+                return _code(message)
             data = message.get("bytes")
             self._session.frame(message["text"] if data is None else data)
 
@@ -90,11 +96,14 @@ class Conversation:
             return
         if self._admitted.is_stranger:
             try:
-                self._key = await _patiently_checked(secret)
+                await self._introduce(secret)
             except Refused as refusal:
                 session.refuse(KEY_REFUSED[refusal.status], refusal.words)
                 return
-        given = self._admitted.introduction.call_id or valid_id(said.pop("call_id", ""))
+        asked = said.pop("call_id", "")
+        given = self._admitted.introduction.call_id or valid_id(asked)
+        if asked and not given:
+            log.warning("%s: its call_id cannot be one, and the PBX's own serves", session)
         call_id = given or valid_id(start.call_id)
         if call_id is None:
             session.refuse(NO_ID, "no call_id is given, and the PBX's own cannot be one")
@@ -102,6 +111,13 @@ class Conversation:
         self._begin_as(call_id, start.media, described(said), start)
         if start.reply:
             await self._tell(type="websocket.send", text=start.reply)
+
+    async def _introduce(self, secret: str) -> None:
+        """From here on the socket counts for its key. Raises `Refused`."""
+        key = await _patiently_checked(secret)
+        self._places.take(key)
+        self._places.leave(self.key)
+        self.key = key
 
     def _begin_as(
         self, call_id: str, media: Media, said: dict[str, Any], start: Start | None = None
@@ -113,10 +129,10 @@ class Conversation:
             media=media,
             said=said | fields_of(introduction),
             tracks=(start and start.tracks) or (introduction.track,),
-            key=self._key.pk if self._key else None,
+            key=self.key.pk if self.key else None,
         )
         self._session.begin(call)
-        log.info("%s: begins, %s, %s", self._session, "+".join(call.tracks), _name(self._key))
+        log.info("%s: begins, %s, %s", self._session, "+".join(call.tracks), _name(self.key))
 
     def _begin_without_start(self) -> None:
         """Audio of a call that is known by its address alone is taken for what is usual."""
@@ -149,6 +165,12 @@ class Conversation:
         # A PBX that is gone, or was refused meanwhile, is heard of by `_listen`.
         with suppress(OSError, RuntimeError):
             await self._send(message)
+
+
+def _code(message: MutableMapping[str, Any]) -> int:
+    """A close without a code is as good as one; of a connection that broke there is no reason."""
+    code = int(message.get("code") or NO_CODE)
+    return NORMAL if code == NO_CODE and "reason" in message else code
 
 
 async def _patiently_checked(secret: str) -> ApiKey:

@@ -1,20 +1,22 @@
 """The addresses of PBXs, and how an upgrade is refused."""
 
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from calls.api.errors import problem
 from calls.api.pbx.admission import Admitted, Refused, by_password, by_signature
 from calls.api.pbx.conversation import Conversation, Receive, Send
+from calls.api.pbx.origin import origin
+from calls.api.pbx.places import Places
 from calls.ingest import asterisk, twilio
 from calls.ingest.carrier import carrier
 from calls.ingest.dialect import Dialect
 
 log = logging.getLogger(__name__)
-
-MAX_SOCKETS = 1000  # of a key, in a process
-PACKETS_PER_SECOND = 5  # of a socket
 
 DOORS: Mapping[str, tuple[Dialect, Callable[[Any, Dialect], Awaitable[Admitted]]]] = {
     "/pbx/asterisk": (asterisk.DIALECT, by_password),
@@ -26,7 +28,7 @@ class Pbx:
     """ASGI, for the sockets below `/pbx/`."""
 
     def __init__(self) -> None:
-        self._sockets: Counter[int | None] = Counter()
+        self._places = Places()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         await receive()
@@ -35,13 +37,11 @@ class Pbx:
         except Refused as refusal:
             await _refuse(scope, refusal, send)
             return
-        conversation = Conversation(dialect, admitted, send)
-        key = admitted.key.pk if admitted.key else None
-        self._sockets[key] += 1
+        conversation = Conversation(dialect, admitted, origin(scope), self._places, send)
         try:
             code = await conversation.hold(scope, receive)
         finally:
-            self._sockets[key] -= 1
+            self._places.leave(conversation.key)
         await conversation.part(code)
 
     async def _admit(self, scope: Any) -> tuple[Dialect, Admitted]:
@@ -50,23 +50,23 @@ class Pbx:
             raise Refused(404, f"no PBX has this address; those there are: {', '.join(DOORS)}")
         dialect, admit = DOORS[scope["path"]]
         admitted = await admit(scope, dialect)
-        self._check_room(admitted)
-        return dialect, admitted
-
-    def _check_room(self, admitted: Admitted) -> None:
-        """Raises `Refused`."""
-        key, most = admitted.key, MAX_SOCKETS
-        if key and key.rate is not None:
-            most = min(most, max(1, key.rate // PACKETS_PER_SECOND))
-        if self._sockets[key.pk if key else None] >= most:
-            raise Refused(429, f"{most} sockets are open with this key, and no more may be")
         if carrier().is_full:
             raise Refused(503, "too many sockets wait for the database", **{"retry-after": "2"})
+        self._places.take(admitted.key)
+        return dialect, admitted
+
+
+@csrf_exempt
+def no_upgrade(request: HttpRequest) -> HttpResponse:
+    """What a PBX gets behind a proxy that keeps the upgrade to itself."""
+    words = "only WebSockets come in here: the proxy has to hand on Upgrade and Connection"
+    log.warning("a request for %s was refused with 426: %s", request.path[:300], words)
+    return problem(426, words, Upgrade="websocket")
 
 
 async def _refuse(scope: Any, refusal: Refused, send: Send) -> None:
-    client = (scope.get("client") or ["?"])[0]
-    log.warning("a socket from %s was refused with %d: %s", client, refusal.status, refusal)
+    words = "a socket from %s was refused with %d: %s"
+    log.warning(words, origin(scope), refusal.status, refusal.words)
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 4000 + refusal.status})
         return
