@@ -132,7 +132,9 @@ def status(request: HttpRequest, call_id: CallIdPath) -> Call:
 @api.get("/call/{call_id}", auth=scope(Scope.READ), response=_or_refused(200, CallDetail))
 def detail(request: HttpRequest, call_id: CallIdPath) -> Call:
     """All that is known of a call."""
-    return Call.objects.select_related("result").get(call_id=call_id)
+    call = Call.objects.select_related("result").get(call_id=call_id)
+    _note(request, call_id, Verb.OPENED)
+    return call
 
 
 @api.get(
@@ -147,7 +149,7 @@ def transcript(
     """The result; as text, WebVTT or SubRip what was said, when and by whom."""
     errors.refuse_unknown(request.GET, TranscriptQuery)
     result = result_of(Call.objects.select_related("result").get(call_id=call_id))
-    _note(request, call_id, f"transcript ({query.format})")
+    _note(request, call_id, Verb.EXPORTED, f"transcript ({query.format})")
     return downloads.written(result, query.format)
 
 
@@ -160,7 +162,7 @@ def transcript(
 def recording(request: HttpRequest, call_id: CallIdPath) -> HttpResponseBase:
     """The audio of both tracks as one WAV file, as far as it has come, or a range of it."""
     found = recording_of(Call.objects.get(call_id=call_id))
-    _note(request, call_id, "recording")
+    _note(request, call_id, Verb.EXPORTED, "recording")
     return ranges.answer(request, found)
 
 
@@ -184,10 +186,10 @@ def archive(request: HttpRequest, call_id: CallIdPath) -> Status[object]:
     return Status(202, _done(request, call_id, records.archive, Verb.ARCHIVED))
 
 
-def _note(request: HttpRequest, call_id: str, what: str) -> None:
-    """A program took something of a call with it."""
+def _note(request: HttpRequest, call_id: str, verb: Verb, what: str = "") -> None:
+    """A program looked at a call, or took something of it with it."""
     now = timezone.now()
-    audit.record(actor=_actor(request), verb=Verb.EXPORTED, call_id=call_id, detail=what, now=now)
+    audit.record(actor=_actor(request), verb=verb, call_id=call_id, detail=what, now=now)
 
 
 def _done(request: HttpRequest, call_id: str, act: Callable[..., Call], verb: Verb) -> Call:

@@ -22,6 +22,7 @@ from tests.factories import NOW, call_in_progress, ended_call
 pytestmark = pytest.mark.django_db
 
 LIST = "/admin/calls/call/"
+BASE_DIR = Path(__file__).resolve().parents[2]
 PERMISSION = {
     "end": "end_call",
     "reprocess": "reprocess_call",
@@ -172,6 +173,13 @@ def test_with_the_permission_an_action_is_offered(action: str) -> None:
     client = staff_with("view_call", PERMISSION[action])
     call_in_progress()
     assert f'value="{action}"' in text(client, "call/")
+
+
+def test_the_readme_names_the_permission_of_every_action() -> None:
+    readme = (BASE_DIR / "README.md").read_text()
+    missing = {word for word in PERMISSION.values() if f"`calls.{word}`" not in readme}
+    assert PERMISSION.keys() == ACTIONS.keys()
+    assert not missing
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,17 @@ def test_what_a_key_does_is_recorded_under_its_name() -> None:
     assert (verb, call_id) == ("archived", call.call_id)
 
 
+def test_to_read_all_of_a_call_with_a_key_is_to_open_it() -> None:
+    headers, call = {"authorization": f"Bearer {api_key('read')}"}, transcribed_call()
+    for path in ("", "", "/status"):
+        answer = Client().get(f"/v1/call/{call.call_id}{path}", headers=headers)
+        assert answer.status_code == 200
+    assert Client().get("/v1/call/unknown", headers=headers).status_code == 404
+    [(actor, verb, call_id)] = recorded()
+    assert actor.startswith("key test (")
+    assert (verb, call_id) == ("opened", call.call_id)
+
+
 def test_moves_and_records_stand_together_newest_first() -> None:
     call = finish_run(ended_call(), REFUSED)
     note(Verb.OPENED, at=NOW + timedelta(seconds=1, milliseconds=500), call_id=call.call_id)

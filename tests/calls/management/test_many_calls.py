@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import subprocess
 import sys
 import termios
 from contextlib import suppress
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
@@ -229,6 +231,22 @@ def test_on_a_terminal_a_bar_tells_rate_and_time_left(monkeypatch: pytest.Monkey
     shown = read_all(ours)
     assert "0/3 [00:00<?, ? calls/s]" in shown
     assert re.search(r"3/3 \[00:0\d<00:00, *[\d.]+ calls/s\]", shown), shown
+
+
+def test_a_command_interrupted_while_it_starts_ends_without_a_traceback(tmp_path: Path) -> None:
+    """As from the terminal, at the worst moment: in the midst of the imports."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "tqdm.py").write_text("raise KeyboardInterrupt")
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "archive_calls", "--state", "FAILED"],
+        cwd=settings.BASE_DIR,
+        env=os.environ | {"DATA_DIR": str(tmp_path), "PYTHONPATH": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (many.INTERRUPTED, "", "")
 
 
 def read_all(terminal: int) -> str:
