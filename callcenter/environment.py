@@ -99,17 +99,18 @@ def tracing() -> str | None:
     """Where spans go by OpenTelemetry's variables: otlp, console, or None for nowhere."""
     chosen = read("OTEL_TRACES_EXPORTER", "", one_of("otlp", "console", "none", ""))
     endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-    given = [read(name, "", address("http", "https")) for name in endpoints]
+    given = [name for name in endpoints if read(name, "", address("http", "https"))]
     protocols = ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
     for name in protocols:
         read(name, "http/protobuf", one_of("http/protobuf"))
-    chosen = chosen or ("otlp" if any(given) else "none")
+    asked_by = "OTEL_TRACES_EXPORTER" if chosen else "".join(given[:1])
+    chosen = chosen or ("otlp" if given else "none")
     if chosen == "none" or read("OTEL_SDK_DISABLED", "off", flag):
         return None
     try:
         find_spec("opentelemetry.exporter.otlp.proto.http.trace_exporter")
     except ModuleNotFoundError:
-        raise BadSetting("OTEL_TRACES_EXPORTER", "install requirements-otel.txt first") from None
+        raise BadSetting(asked_by, "traces need more: install requirements-otel.txt") from None
     return chosen
 
 
@@ -124,7 +125,7 @@ def span(raw: str) -> tuple[float, float]:
 def one_of(*words: str) -> Callable[[str], str]:
     def parse(raw: str) -> str:
         if raw not in words:
-            raise ValueError(f"expected one of {', '.join(words)}")
+            raise ValueError(f"expected one of {', '.join(filter(None, words))}")
         return raw
 
     return parse

@@ -9,6 +9,7 @@ from pathlib import Path
 from django.contrib.auth.models import Group, Permission, User
 from django.db import transaction
 
+from callcenter.environment import BadSetting
 from calls.api.auth import create_key
 from calls.models.access import Scope
 
@@ -20,7 +21,10 @@ LOST = (
 
 
 def ensure(kept: Path, *, now: datetime) -> str:
-    """Create everything once, to be read in `kept`; what the operator should know, or nothing."""
+    """Create everything once, to be read in `kept`; what the operator should know, or nothing.
+
+    Raises `BadSetting` where it cannot be kept.
+    """
     draft = kept.with_name(".first-run.json.new")
     if kept.exists():
         return ""
@@ -52,6 +56,15 @@ def _supervisors() -> Group:
 
 
 def _write(draft: Path, secrets_: dict[str, object]) -> None:
+    try:
+        draft.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _keep(draft, secrets_)
+    except OSError as error:
+        why = f"{error.strerror} at {draft}; use a directory that this user may write"
+        raise BadSetting("DATA_DIR", why) from None
+
+
+def _keep(draft: Path, secrets_: dict[str, object]) -> None:
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         json.dump(secrets_, file, indent=2)

@@ -146,6 +146,7 @@ MIDDLEWARE = [
     "callcenter.https.HttpsOnly",
     "django.middleware.security.SecurityMiddleware",
     "callcenter.csp.ContentSecurityPolicy",
+    "callcenter.caching.NothingKept",
     "callcenter.at_the_door.AtTheDoor",
     "callcenter.static_files.StaticFiles",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -12,6 +12,7 @@ from django.test import RequestFactory
 from django.utils import timezone
 
 from callcenter import first_run
+from callcenter.environment import BadSetting
 from calls.api.auth import find_key
 from calls.models import ApiKey
 
@@ -43,6 +44,20 @@ def test_the_file_holds_what_opens_the_doors(kept: Path) -> None:
     assert key
     assert (key.scopes, key.rate) == (["ingest", "manage", "read"], None)
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+def test_the_folder_is_made_where_nothing_was_kept_before(tmp_path: Path) -> None:
+    kept = tmp_path / "not" / "yet" / "first-run.json"
+    assert first_run.ensure(kept, now=NOW) == ""
+    assert who(json.loads(kept.read_text())["admin"])
+    assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
+
+
+def test_accounts_that_could_not_be_told_are_not_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(BadSetting, match=r"^DATA_DIR: .* at "):
+        first_run.ensure(tmp_path / "file" / "first-run.json", now=NOW)
+    assert not User.objects.exists()
 
 
 def test_the_supervisor_sees_the_calls_and_their_alerts_and_no_more(kept: Path) -> None:

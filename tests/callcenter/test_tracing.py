@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.processes import WEB, WORKER, free_port, running
 from tests.waiting import until
 
 NEEDED = "opentelemetry.proto.collector.trace.v1.trace_service_pb2"
+INSTALLED = any(one.name == "opentelemetry-sdk" for one in distributions())
 SPOKEN = "zanzibar"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 ANSWER = {"text": SPOKEN, "segments": [{"start": 0.0, "end": 1.0, "text": SPOKEN}]}
@@ -174,3 +176,14 @@ def test_a_variable_that_cannot_be_followed_stops_the_start(name: str, value: st
     said = started(**{name: value})
     assert said.startswith(f"{name}: expected")
     assert "\n" not in said
+
+
+@pytest.mark.skipif(INSTALLED, reason="what traces need is installed")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("OTEL_TRACES_EXPORTER", "console"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://x:4318")],
+)
+def test_without_what_traces_need_the_variable_that_asks_for_them_is_named(
+    name: str, value: str
+) -> None:
+    assert started(**{name: value}) == f"{name}: traces need more: install requirements-otel.txt"

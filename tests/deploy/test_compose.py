@@ -175,8 +175,18 @@ def test_nothing_secret_or_idle_gets_into_the_image() -> None:
     taken = {rule[1:] for rule in rules if rule.startswith("!")}
     assert taken == {
         *("callcenter", "calls", "dashboard", "templates"),
-        *("manage.py", "requirements.lock"),
+        *("manage.py", "requirements.lock", "requirements-otel.txt"),
     }
+
+
+def test_an_address_for_traces_brings_the_image_what_they_need() -> None:
+    for service in OURS.values():
+        assert service["build"]["args"] == {"TRACING": "${OTEL_EXPORTER_OTLP_ENDPOINT:+yes}"}
+    wanted = 'if [ -n "$TRACING" ]; then /venv/bin/pip install --no-deps --require-hashes'
+    assert f"{wanted} --requirement requirements-otel.txt" in " ".join(
+        DOCKERFILE.replace("\\\n", "").split()
+    )
+    assert all("outside" in SERVICES[name]["networks"] for name in ("web", "worker"))
 
 
 def pins(name: str) -> set[str]:
@@ -187,6 +197,7 @@ def pins(name: str) -> set[str]:
 
 def test_the_lock_holds_what_is_pinned_and_a_hash_of_each() -> None:
     assert pins("requirements.lock") == pins("requirements.txt"), "run `make lock`"
-    lock = (ROOT / "requirements.lock").read_text().replace("\\\n", "")
-    lines = [line for line in lock.splitlines() if not line.startswith("#")]
-    assert all("--hash=sha256:" in line for line in lines)
+    for name in ("requirements.lock", "requirements-otel.txt"):
+        lock = (ROOT / name).read_text().replace("\\\n", "")
+        lines = [line for line in lock.splitlines() if not line.startswith("#")]
+        assert all("--hash=sha256:" in line for line in lines), name
