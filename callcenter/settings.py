@@ -275,7 +275,10 @@ LOGGING = {
     "formatters": {
         "line": {
             "()": "callcenter.logs.Json" if LOG_FORMAT == "json" else "callcenter.logs.Text",
-            "secrets": [SECRET_KEY, AI_API_KEY, DATABASES["default"]["PASSWORD"]],
+            "secrets": [
+                *(SECRET_KEY, AI_API_KEY, TWILIO_AUTH_TOKEN),
+                DATABASES["default"]["PASSWORD"],
+            ],
         }
     },
     "filters": {"one_line_a_request": {"()": "callcenter.logs.OneLineARequest"}},
