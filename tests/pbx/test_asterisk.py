@@ -281,14 +281,15 @@ async def test_garbage_harms_nothing() -> None:
     assert await stored(call_id) == sound
 
 
-async def test_far_too_many_frames_are_no_call(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("size", "count"), [(1, 600), (16_000, 6)])
+async def test_far_too_much_is_no_call(
+    size: int, count: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "FRAMES_AT_ONCE", 100)
     pbx = await asterisk(f"call_id={fresh_id()}")
     await pbx.say(media_start())
     await pbx.hear()
-    await pbx.say(*[b"\xff"] * 600)
+    await pbx.say(*[b"\xff" * size] * count)
     assert await pbx.closed_with() == 4429
     assert "frames a second" in caplog.text
 
