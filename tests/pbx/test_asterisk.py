@@ -243,7 +243,15 @@ async def test_an_unknown_sub_protocol_is_refused(caplog: pytest.LogCaptureFixtu
 
 
 @pytest.mark.parametrize(
-    "query", ["call_id=a%20b", "track=both", "colour=red", "agent=" + "x" * 201, "caller=%00"]
+    "query",
+    [
+        "call_id=a%20b",
+        "track=both",
+        "colour=red",
+        "agent=" + "x" * 201,
+        "caller=%00",
+        "call_id=a&call_id=b",
+    ],
 )
 async def test_an_address_that_makes_no_sense_is_refused(query: str) -> None:
     key = basic(await in_database(api_key)("ingest"))

@@ -22,7 +22,10 @@ def introduction(query: bytes) -> IntroductionIn:
     if len(query) > MAX_QUERY:
         raise ValueError(f"the address has more than {MAX_QUERY} characters")
     pairs = (pair.partition("=") for pair in query.decode("latin-1").split("&"))
-    said = {unquote(name): _decoded(name, value) for name, _, value in pairs if value}
+    given = [(unquote(name), _decoded(name, value)) for name, _, value in pairs if value]
+    said = dict(given)
+    if len(said) < len(given):
+        raise ValueError("a name stands twice in the address")
     try:
         return IntroductionIn.model_validate(said)
     except Invalid as error:
