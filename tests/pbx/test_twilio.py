@@ -254,6 +254,9 @@ def signed(url: str, token: str = TOKEN) -> tuple[bytes, bytes]:
     [
         [(b"host", b"calls.example"), signed("wss://calls.example/pbx/twilio")],
         [(b"host", b"calls.example:443"), signed("wss://calls.example/pbx/twilio")],
+        [(b"host", b"calls.example:8443"), signed("wss://calls.example:8443/pbx/twilio")],
+        [(b"host", b"calls.example:8443"), signed("wss://calls.example/pbx/twilio")],
+        [(b"host", b"calls.example"), signed("wss://calls.example:443/pbx/twilio")],
         [
             (b"host", b"web:8000"),
             (b"x-forwarded-host", b"calls.example"),
