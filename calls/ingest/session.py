@@ -127,7 +127,10 @@ class Session:
         earned = max(now - self._counted_at, 0) * FRAMES_PER_SECOND
         self._credit, self._counted_at = min(self._credit + earned, FRAMES_AT_ONCE), now
         if self._credit < 0:
-            self.refuse(TOO_FAST, f"more than {FRAMES_PER_SECOND} frames a second")
+            words = (
+                f"more than {FRAMES_PER_SECOND} frames a second, or as much audio in longer ones"
+            )
+            self.refuse(TOO_FAST, words)
 
     @property
     def has_early_audio(self) -> bool:
