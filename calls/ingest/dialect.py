@@ -1,7 +1,8 @@
 """What PBXs say through their sockets, whatever their words for it.
 
 A dialect is one module with a `DIALECT`: it reads frames, and knows nothing of keys, calls that
-exist, or the database.
+exist, or the database. Its line in `DOORS` (`calls/api/pbx/doors.py`) gives it an address and says
+how it is let in.
 """
 
 from collections.abc import Callable, Mapping

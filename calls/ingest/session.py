@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 EARLY = 30 * 32_000  # bytes that are kept before it is known what call they belong to
 FRAMES_AT_ONCE = 30_000  # ten minutes: after a stall all that was held up comes in one burst
 FRAMES_PER_SECOND = 500
+FRAME = 0.02  # seconds; a longer one counts as so many
 NORMAL, TOO_FAST = 1000, 4429
 OVERTAKEN = 1.0  # seconds in which the PBX may close, or send audio that the stop has overtaken
 DIGIT = re.compile(r"[0-9A-D*#]")
@@ -126,7 +127,10 @@ class Session:
         earned = max(now - self._counted_at, 0) * FRAMES_PER_SECOND
         self._credit, self._counted_at = min(self._credit + earned, FRAMES_AT_ONCE), now
         if self._credit < 0:
-            self.refuse(TOO_FAST, f"more than {FRAMES_PER_SECOND} frames a second")
+            words = (
+                f"more than {FRAMES_PER_SECOND} frames a second, or as much audio in longer ones"
+            )
+            self.refuse(TOO_FAST, words)
 
     @property
     def has_early_audio(self) -> bool:
@@ -180,6 +184,9 @@ class Session:
         if isinstance(event, Digit):
             self._digit(event, now)
         elif event.data:
+            assert self.call is not None
+            seconds = len(event.data) / self.call.media.bytes_per_second
+            self._credit -= max(seconds / FRAME - 1, 0)
             line = self._line(event.track)
             at = None if event.at is None else (self._started_at or now) + event.at
             line.hear(event.data, now=now, at=at, chunk=event.chunk)

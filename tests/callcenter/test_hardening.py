@@ -28,6 +28,25 @@ def check(**environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_no_secret_that_is_set_stands_in_a_line_of_the_log() -> None:
+    names = ("SECRET_KEY", "AI_API_KEY", "TWILIO_AUTH_TOKEN")
+    kept = {name: secrets.token_hex(32) for name in names}
+    words = " and ".join(kept.values())
+    code = f"import django, logging; django.setup(); logging.warning({words!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=settings.BASE_DIR,
+        env={"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "callcenter.settings"}
+        | PRODUCTION
+        | kept,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert " and " in done.stderr
+    assert not [name for name, value in kept.items() if value in done.stderr]
+
+
 def test_djangos_own_checks_find_nothing_in_the_production_setting() -> None:
     done = check(**PRODUCTION)
     assert done.returncode == 0, done.stderr

@@ -199,15 +199,18 @@ def test_what_a_pbx_noted_stands_there_in_words() -> None:
     gap = {"track": "inbound", "from": "2026-02-03T12:00:01.500Z", "to": "2026-02-03T12:00:04Z"}
     noted = {
         "dtmf": [{"track": "inbound", "digit": digit, "at": "now"} for digit in "5#"],
-        "gaps": [gap | {"why": "the connection was lost"}],
+        "gaps": [gap | {"why": "the connection was lost"}] * 40,
     }
     metadata.describe(call.call_id, {"metadata": noted}, now=NOW)
     said = section("facts", call)
     assert "5#" in said
-    assert "inbound 12:00:01 to 12:00:04, the connection was lost" in said
+    assert said.count("inbound 12:00:01, 2.50 s, the connection was lost") == 5
+    assert "and 35 more" in said
 
 
-@pytest.mark.parametrize("strange", ["5#", [7], {"digit": 1}, [{"digit": 1}], None])
+@pytest.mark.parametrize(
+    "strange", ["5#", [7], {"digit": 1}, [{"digit": 1}], None, [{"from": "a", "to": "b"}]]
+)
 def test_metadata_of_the_same_name_harms_no_page(strange: object) -> None:
     call = call_in_progress()
     metadata.describe(call.call_id, {"metadata": {"dtmf": strange, "gaps": strange}}, now=NOW)

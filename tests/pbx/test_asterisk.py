@@ -243,7 +243,15 @@ async def test_an_unknown_sub_protocol_is_refused(caplog: pytest.LogCaptureFixtu
 
 
 @pytest.mark.parametrize(
-    "query", ["call_id=a%20b", "track=both", "colour=red", "agent=" + "x" * 201, "caller=%00"]
+    "query",
+    [
+        "call_id=a%20b",
+        "track=both",
+        "colour=red",
+        "agent=" + "x" * 201,
+        "caller=%00",
+        "call_id=a&call_id=b",
+    ],
 )
 async def test_an_address_that_makes_no_sense_is_refused(query: str) -> None:
     key = basic(await in_database(api_key)("ingest"))
@@ -266,10 +274,12 @@ async def test_an_archived_call_is_refused_with_words(caplog: pytest.LogCaptureF
 
 
 async def test_an_unknown_format_is_refused_with_words(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "calls.api.pbx")
     pbx = await asterisk("call_id=opus")
     await pbx.say(media_start(form="opus"))
     assert await pbx.closed_with() == 4415
     assert "'opus'" in caplog.text
+    assert "lost" not in caplog.text
 
 
 async def test_garbage_harms_nothing() -> None:
@@ -281,14 +291,15 @@ async def test_garbage_harms_nothing() -> None:
     assert await stored(call_id) == sound
 
 
-async def test_far_too_many_frames_are_no_call(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("size", "count"), [(1, 600), (16_000, 6)])
+async def test_far_too_much_is_no_call(
+    size: int, count: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "FRAMES_AT_ONCE", 100)
     pbx = await asterisk(f"call_id={fresh_id()}")
     await pbx.say(media_start())
     await pbx.hear()
-    await pbx.say(*[b"\xff"] * 600)
+    await pbx.say(*[b"\xff" * size] * count)
     assert await pbx.closed_with() == 4429
     assert "frames a second" in caplog.text
 

@@ -83,7 +83,9 @@ async def test_a_stream_that_stopped_and_stays_open_is_closed() -> None:
     assert (await call(call_id)).end_reason == EndReason.HANGUP
 
 
-async def test_parameters_are_what_is_known_of_the_call_and_the_key_is_kept_nowhere() -> None:
+async def test_parameters_are_what_is_known_of_the_call_and_the_key_is_kept_nowhere(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     pbx, key = await twilio()
     said = {"agent": "Ann", "caller": "+49301", "ticket": "7", "queue": "x" * 300}
     await pbx.say(start("CA77", api_key=key, call_id="mine-1", **said), *media(audio(0.2)))
@@ -91,6 +93,8 @@ async def test_parameters_are_what_is_known_of_the_call_and_the_key_is_kept_nowh
     found = await call("mine-1")
     assert (found.agent, found.caller, found.queue) == ("Ann", "+49301", "")
     assert found.metadata == {"ticket": "7"}
+    assert "call mine-1: what the PBX says of its queue is not valid" in caplog.text
+    assert key not in caplog.text
 
 
 async def test_a_parameter_that_can_be_no_id_is_told_and_the_own_one_serves(
@@ -250,6 +254,9 @@ def signed(url: str, token: str = TOKEN) -> tuple[bytes, bytes]:
     [
         [(b"host", b"calls.example"), signed("wss://calls.example/pbx/twilio")],
         [(b"host", b"calls.example:443"), signed("wss://calls.example/pbx/twilio")],
+        [(b"host", b"calls.example:8443"), signed("wss://calls.example:8443/pbx/twilio")],
+        [(b"host", b"calls.example:8443"), signed("wss://calls.example/pbx/twilio")],
+        [(b"host", b"calls.example"), signed("wss://calls.example:443/pbx/twilio")],
         [
             (b"host", b"web:8000"),
             (b"x-forwarded-host", b"calls.example"),

@@ -72,8 +72,9 @@ class Conversation:
         if session.has_early_audio:
             self._begin_without_start()
         session.over(in_order=code == NORMAL)
-        words = f"the connection was lost ({code})" if session.is_lost else "the PBX hung up"
-        log.info("%s: %s", session, words)
+        if not session.is_refused:
+            words = f"the connection was lost ({code})" if session.is_lost else "the PBX hung up"
+            log.info("%s: %s", session, words)
         await session.settled.wait()
 
     async def _listen(self, receive: Receive) -> int:
@@ -108,7 +109,7 @@ class Conversation:
         if call_id is None:
             session.refuse(NO_ID, "no call_id is given, and the PBX's own cannot be one")
             return
-        self._begin_as(call_id, start.media, described(said), start)
+        self._begin_as(call_id, start.media, described(said, call_id), start)
         if start.reply:
             await self._tell(type="websocket.send", text=start.reply)
 

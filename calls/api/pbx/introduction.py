@@ -22,7 +22,10 @@ def introduction(query: bytes) -> IntroductionIn:
     if len(query) > MAX_QUERY:
         raise ValueError(f"the address has more than {MAX_QUERY} characters")
     pairs = (pair.partition("=") for pair in query.decode("latin-1").split("&"))
-    said = {unquote(name): _decoded(name, value) for name, _, value in pairs if value}
+    given = [(unquote(name), _decoded(name, value)) for name, _, value in pairs if value]
+    said = dict(given)
+    if len(said) < len(given):
+        raise ValueError("a name stands twice in the address")
     try:
         return IntroductionIn.model_validate(said)
     except Invalid as error:
@@ -36,8 +39,8 @@ def fields_of(said: IntroductionIn) -> dict[str, Any]:
     return said.model_dump(exclude={"call_id", "track"}, exclude_none=True)
 
 
-def described(said: dict[str, str]) -> dict[str, Any]:
-    """The fields of a call, and all else as its metadata; what is not valid is left out, for a
+def described(said: dict[str, str], call_id: str) -> dict[str, Any]:
+    """The fields of the call, and all else as its metadata; what is not valid is left out, for a
     call under way is not refused for it.
     """
     fields: dict[str, Any] = {name: said[name] for name in FIELDS if said.get(name)}
@@ -48,7 +51,8 @@ def described(said: dict[str, str]) -> dict[str, Any]:
             return CallIn.model_validate(fields).model_dump(exclude_none=True)
         except Invalid as error:
             for name in {str(each["loc"][0]) for each in error.errors()}:
-                log.warning("what a PBX says of %s is not valid and is left out", name)
+                words = "call %s: what the PBX says of its %s is not valid and is left out"
+                log.warning(words, call_id, name)
                 del fields[name]
     return {}
 

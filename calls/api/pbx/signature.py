@@ -3,8 +3,11 @@
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Iterator
 from typing import Any
+
+PORT = re.compile(rb":\d+\Z")
 
 
 def is_signed(scope: Any, token: str) -> bool:
@@ -31,10 +34,11 @@ def _addresses(scope: Any, headers: dict[bytes, bytes]) -> Iterator[bytes]:
 
 
 def _hosts(headers: dict[bytes, bytes]) -> set[bytes]:
-    """As given, and without a port that a client leaves out."""
+    """As given, and without and with a port: which of them is signed has changed with time."""
     given = (headers.get(name, b"") for name in (b"host", b"x-forwarded-host"))
-    named = {value.split(b",")[0].strip() for value in given}
-    return {host for name in named if name for host in (name, name.removesuffix(b":443"))}
+    named = {value.split(b",")[0].strip() for value in given} - {b""}
+    bare = {PORT.sub(b"", name) for name in named}
+    return named | bare | {name + b":443" for name in bare}
 
 
 def _signature(url: bytes, token: str) -> bytes:
