@@ -91,9 +91,19 @@ def packets_per_second(*, now: datetime) -> float | None:
     return sum(counts) / len(counts) if counts else None
 
 
-def packets_by_minute(minutes: Iterable[int]) -> list[int]:
-    """Of each minute since the epoch, up to two hours ago; nothing while Redis is away."""
-    return _counted(f"packets:minute:{minute}" for minute in minutes)
+def packets_by_minute(minutes: Iterable[int]) -> list[int | None]:
+    """Of each minute since the epoch, up to two hours ago: None where the Redis of today was not
+    there to count; nothing while it is away.
+    """
+    asked = list(minutes)
+    try:
+        store = _connect()
+        counts = store.mget([f"packets:minute:{minute}" for minute in asked])
+        began = time.time() - store.info("server")["uptime_in_seconds"]
+    except redis.RedisError:
+        return []
+    unknown = [60 * (minute + 1) < began for minute in asked]
+    return [int(n) if n else None if lost else 0 for n, lost in zip(counts, unknown, strict=True)]
 
 
 def _counted(keys: Iterable[str]) -> list[int]:

@@ -63,8 +63,11 @@ def _packets(minutes: range, *, now: datetime) -> Series:
     counts = events.packets_by_minute(minutes)
     if not counts:
         return [None for _ in minutes]
-    gone = max(now.timestamp() - 60 * minutes[-1], 1.0)
-    return [round(n / 60, 2) for n in counts[:-1]] + [round(counts[-1] / gone, 2)]
+    lengths = [60.0] * (MINUTES - 1) + [max(now.timestamp() - 60 * minutes[-1], 1.0)]
+    return [
+        None if n is None else round(n / length, 2)
+        for n, length in zip(counts, lengths, strict=True)
+    ]
 
 
 def _requests(since: datetime) -> dict[int, dict[str, float | None]]:

@@ -301,7 +301,7 @@ def test_charts_that_were_closed_stay_closed(page: Page, system: System) -> None
     expect(page.locator("#chart-calls canvas")).to_be_visible()
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1280, 900, 320])
 def test_nothing_is_wider_than_the_screen(page: Page, system: System, width: int) -> None:
     system.send_packet("b-" + "long" * 30, 0)
     system.send("PUT", "/call/b-" + "long" * 30, agent="W" * 200, caller="1" * 60, queue="q " * 90)

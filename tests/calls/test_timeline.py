@@ -1,6 +1,6 @@
 """The last hour, minute by minute."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -57,15 +57,24 @@ def test_requests_have_their_rate_and_percentiles() -> None:
     assert figures.median_s == pytest.approx(1.5)
 
 
+def counted_since(moment: datetime) -> int:
+    this = int(moment.timestamp()) // 60
+    return sum(n or 0 for n in events.packets_by_minute([this, this + 1]))
+
+
+def test_a_minute_before_redis_began_is_not_known() -> None:
+    this = int(timezone.now().timestamp()) // 60
+    assert events.packets_by_minute([this - 1_000_000, this + 1]) == [None, 0]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_packets_are_counted_by_the_minute() -> None:
     now = timezone.now()
-    before = sum(events.packets_by_minute([int(now.timestamp()) // 60 + n for n in (0, 1)]))
+    before = counted_since(now)
     send(fresh_id(), *range(30), now=now)
     events.settle()
-    after = sum(events.packets_by_minute([int(now.timestamp()) // 60 + n for n in (0, 1)]))
-    assert after - before == 30
-    assert timeline(now=timezone.now()).packets_per_s.count(None) == 0
+    assert counted_since(now) - before == 30
+    assert timeline(now=timezone.now()).packets_per_s[-1] is not None
 
 
 def test_without_redis_the_packets_are_not_known(settings: Settings) -> None:
