@@ -15,7 +15,7 @@ MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path
 
 # Rooms of `calls` from the bottom up; each may import those below it and its own.
 ORDER = [
-    {"calls.states", "calls.durations", "calls.context", "calls.tracing"},
+    {"calls.states", "calls.away", "calls.durations", "calls.context", "calls.tracing"},
     {"calls.models"},
     {"calls.dispatch", "calls.events", "calls.search"},
     {"calls.moves"},

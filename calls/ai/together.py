@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, cast
 
-from django.db import InterfaceError, OperationalError, connections
+from django.db import connections
 from django.utils import timezone
+
+from calls.away import AWAY
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +111,7 @@ def _persist(step: Step, items: list[Any]) -> Sequence[Any]:
             connection.close_if_unusable_or_obsolete()
         try:
             return step(items, now=timezone.now())
-        except (OperationalError, InterfaceError) as error:
+        except AWAY as error:
             connections.close_all()
             if time.monotonic() - began > PATIENCE:
                 raise

@@ -7,7 +7,6 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
@@ -16,6 +15,7 @@ from pydantic import BaseModel
 from calls import context
 from calls.ai.jobs import RunRefused
 from calls.api.rates import RateExceeded
+from calls.away import AWAY
 from calls.ingest.batching import Busy
 from calls.models import Call
 from calls.records.archive import ArchiveRefused
@@ -109,8 +109,7 @@ ANSWERS: dict[type[Any], Callable[[Any], HttpResponse]] = {
     RequestDataTooBig: lambda _: problem(413, "the body is too large"),
     Busy: _store_away,
     StorageFailed: _store_away,
-    OperationalError: _store_away,
-    InterfaceError: _store_away,
+    **dict.fromkeys(AWAY, _store_away),
 }
 
 

@@ -14,10 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from calls import tracing
+from calls.away import AWAY
 from calls.ingest.numbering import Given
 from calls.ingest.store import Receipt, store
 
@@ -140,10 +141,10 @@ def _attempt(work: Callable[[], Any]) -> Any:
     try:
         try:
             return work()
-        except (OperationalError, InterfaceError):
+        except AWAY:
             connection.close()
             return work()
-    except (OperationalError, InterfaceError) as error:
+    except AWAY as error:
         connection.close()
         return Busy(f"the database is away: {str(error).splitlines()[0]}")
     except Exception as error:

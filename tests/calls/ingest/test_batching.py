@@ -106,6 +106,26 @@ async def test_a_connection_that_was_lost_is_made_anew() -> None:
     assert await writer.run(backend_pid) != backend
 
 
+async def test_while_the_database_takes_no_writes_packets_are_put_off() -> None:
+    """As a primary does that was demoted."""
+    await asyncio.to_thread(set_read_only, "on")
+    try:
+        with pytest.raises(Busy, match="read-only"):
+            await Writer().store([arrival(fresh_id(), 0)])
+    finally:
+        await asyncio.to_thread(set_read_only, "off")
+    assert await Writer().store([arrival(fresh_id(), 0)])
+
+
+def set_read_only(value: str) -> None:
+    """Of sessions that begin from now on."""
+    with connection.cursor() as cursor:
+        name = connection.ops.quote_name(connection.settings_dict["NAME"])
+        cursor.execute("SET default_transaction_read_only = off")
+        cursor.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {value}")
+    connection.close()
+
+
 def backend_pid() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
