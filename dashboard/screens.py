@@ -1,5 +1,6 @@
 """The pages that change live. First paint and socket ask the same screen for the same pieces."""
 
+import re
 from collections.abc import Hashable, Set
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,8 @@ from django.contrib.auth.models import AnonymousUser, PermissionsMixin
 from django.http import QueryDict
 from django.template.loader import render_to_string
 
+from calls.models import Call
+from calls.states import CALL_ID_PATTERN
 from calls.timeline import Timeline, timeline
 from dashboard import attention, board, call_page
 from dashboard.attention import AlertFilters
@@ -18,6 +21,7 @@ from dashboard.painting import Painting
 from dashboard.rights import Rights
 from dashboard.shared import Shared
 
+CALL_ID = re.compile(CALL_ID_PATTERN, re.ASCII)
 TILES_AGE = 1.0  # seconds
 CHARTS_AGE = 4.0  # seconds
 
@@ -94,11 +98,13 @@ class CallScreen:
 
 def wanted(query: QueryDict, user: PermissionsMixin | AnonymousUser, zone: ZoneInfo) -> Screen:
     """The page that a socket's address asks for: `?call=…`, `?alerts=…` or `?…` of the board; the
-    two others with their filters.
+    two others with their filters. Raises `Call.DoesNotExist` where no call can have that id.
     """
     rights = Rights.of(user)
     call_id = query.get("call")
     if call_id is not None:
+        if not CALL_ID.fullmatch(call_id):
+            raise Call.DoesNotExist
         return CallScreen(call_id, rights)
     if "alerts" in query:
         return AlertScreen(AlertFilters.read(query), rights.acknowledge)

@@ -16,7 +16,7 @@ from dashboard import upkeep
 from tests.dashboard.outcomes import transcribed_call
 from tests.dashboard.people import user_with
 from tests.dashboard.sockets import SOON, Message, close_code, element, hear, hear_of, here, look
-from tests.factories import NOW, call_in_progress, fresh_id, hang_up, send
+from tests.factories import NOW, call_in_progress, hang_up, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -210,8 +210,9 @@ async def test_a_calls_page_hears_nothing_of_others() -> None:
     await socket.disconnect()
 
 
-async def test_the_page_of_an_unknown_call_is_closed_with_4404() -> None:
-    assert await close_code(await look(f"/ws/board?call={fresh_id()}")) == 4404
+@pytest.mark.parametrize("call_id", ["nobody-called", "%00", "a%0A", "x" * 129, ""])
+async def test_the_page_of_an_unknown_call_is_closed_with_4404(call_id: str) -> None:
+    assert await close_code(await look(f"/ws/board?call={call_id}")) == 4404
 
 
 async def test_a_page_whose_call_is_deleted_is_closed_with_4404() -> None:
