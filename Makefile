@@ -19,9 +19,9 @@ CHECK := SECRET_KEY=unused $(BIN)/python -W ignore manage.py
 run: $(VENV)/installed
 	@exec $(BIN)/python manage.py up --with-parent $(ARGS)
 
-# Two at a time, unless they would have to share a Redis.
+# Three at a time, most of which wait, unless they would have to share a Redis.
 test: lint
-	$(BIN)/python -m pytest $(if $(REDIS_URL),,--numprocesses=2 --dist=loadgroup) $(ARGS)
+	$(BIN)/python -m pytest $(if $(REDIS_URL),,--numprocesses=3 --dist=loadgroup) $(ARGS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check

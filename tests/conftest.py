@@ -21,10 +21,11 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of whole processes run one after the other, in two rows."""
+    """Tests of whole processes run one after the other, in three rows."""
     for item in items:
         if any(item.iter_markers("processes")):
-            row = "concurrency" if item.path.parent.name == "concurrency" else "processes"
+            folder = item.path.parent.name
+            row = folder if folder in {"browser", "concurrency"} else "processes"
             item.add_marker(pytest.mark.xdist_group(row))
 
 
