@@ -4,14 +4,18 @@ Who may listen: `tests/access/test_sockets.py`.
 """
 
 import asyncio
+import json
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from channels.layers import get_channel_layer
 from channels.testing import WebsocketCommunicator
 
 from callcenter.asgi import application
+from calls.events import GROUP
 from calls.models import Call
 from tests.factories import api_key, call_in_progress, fresh_id, hang_up, send
 
@@ -69,6 +73,31 @@ def path(request: pytest.FixtureRequest) -> str:
 async def test_a_key_in_the_url_is_not_looked_at(path: str) -> None:
     secret = await in_database(api_key)("read")
     assert await close_code(await connect(f"{path}?api_key={secret}&token={secret}")) == 4401
+
+
+async def test_a_socket_gets_four_messages_a_second_however_many_processes_announce() -> None:
+    socket = await connect_with_key("/ws/supervisor")
+    await hear(socket)
+    announcing = asyncio.create_task(announce(versions=range(40)))
+    heard: list[int] = []
+    times: list[float] = []
+    while len(heard) < 40:
+        message = await hear(socket)
+        times.append(time.monotonic())
+        heard += [update["version"] for update in message.get("calls", [message])]
+    await announcing
+    assert heard == list(range(40))
+    assert all(fifth - first > 1 for first, fifth in zip(times, times[4:], strict=False))
+    await socket.disconnect()
+
+
+async def announce(*, versions: range) -> None:
+    """As several processes do, each of which keeps to its own pause."""
+    for version in versions:
+        update = json.dumps({"type": "call_update", "call_id": "one", "version": version})
+        change = {"call_id": "one", "agent": "", "queue": "", "update": update}
+        await get_channel_layer().group_send(GROUP, {"type": "calls.changed", "calls": [change]})
+        await asyncio.sleep(0.05)
 
 
 async def test_the_supervisors_socket_begins_with_a_snapshot() -> None:
