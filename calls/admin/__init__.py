@@ -3,7 +3,7 @@
 from django.apps import apps
 from django.contrib import admin
 
-from calls.admin import attention, audit, calls, keys, work  # noqa: F401
+from calls.admin import attention, audit, calls, keys, people, work  # noqa: F401
 
 admin.site.site_header = admin.site.site_title = "Call centre"
 admin.site.enable_nav_sidebar = False  # the lists need the room

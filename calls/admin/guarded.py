@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -30,7 +32,18 @@ def refusals_recorded(request: HttpRequest, *, call_id: str = "") -> Iterator[No
         raise
 
 
-class Guarded(admin.ModelAdmin[Any]):
+class Readable(admin.ModelAdmin[Any]):
+    """A list whose address cannot be read is shown without its filters."""
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        try:
+            return super().get_changelist_instance(request)
+        except (ValueError, OverflowError) as error:
+            # Django reads no year before 1 and none after 9999, and says so when it is asked for.
+            raise IncorrectLookupParameters(error) from error
+
+
+class Guarded(Readable):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:

@@ -25,7 +25,7 @@ OF_THE_ADMIN = (
     "q", "o", "p", "e", "all", "_popup", "_to_field", "_changelist_filters", "state__exact",
     "state__in", "held__exact", "created_at__year", "created_at__month", "created_at__day",
     "last_packet", "tried", "packets", "queue", "verb__exact", "kind__exact", "job__call",
-    "standing", "answer", "is_staff__exact", "pk__in", "id",
+    "standing", "answer", "is_staff__exact", "date_joined__year", "pk__in", "id",
 )  # fmt: skip
 NAMES = sorted(
     {*OF_THE_ADMIN, "cursor", "page", "format", "next", "call", "calls"}
