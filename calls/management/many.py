@@ -26,7 +26,7 @@ from calls.states import State
 
 SAY_EVERY = 5.0  # seconds, where nobody sees a bar
 NICENESS = 10  # the web and the workers come first,
-REST = 0.5  # and so many times as long as a call took, the database is theirs
+REST = 1.0  # and so many times as long as a call took, the database is theirs
 INTERRUPTED, UNHEARD = 130, 141  # what a shell says of SIGINT and SIGPIPE
 USAGE = 2
 

@@ -31,6 +31,7 @@ from calls.models import Call, Job, Move, Packet, Recording, StrayFile
 from calls.models.recording import Kind
 from calls.records import files
 from calls.records.packets_file import FIELDS, pages, read_lines
+from tests.load.ended_calls import PACKETS, SEED
 from tests.processes import Running, running
 from tests.waiting import until
 
@@ -38,30 +39,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.processes]
 
 LONG = os.environ.get("LOAD") == "long"
 CALLS, KILLS = (10_000, 10) if LONG else (150, 3)
-PACKETS = 12
 DONE_WITHIN = 1800 if LONG else 60  # seconds
 MOST_MEMORY = 150 * 1024 * 1024
 LONGEST_TRANSACTION = 1.0  # seconds
-
-# Both tracks, each packet with sound of its own, and one that is no sound at all.
-SEED = """
-SET session_replication_role = replica;
-INSERT INTO calls_call (
-    call_id, state, ai_outcome, ai_words, end_reason, agent, queue, caller, callee, direction,
-    encoding, sample_rate, metadata, packet_count, last_sequence, has_packet_zero, duplicates, late,
-    out_of_order, unread_late, has_ai_result, run, attempts, last_error, version, held, created_at,
-    updated_at, last_packet_at, ended_at, processed_at)
-SELECT 'call-' || n, 'COMPLETED', 'no_audio', '', 'hangup', '', '', '', '', '', 'audio/x-mulaw',
-    8000, '{}', %(packets)s, %(packets)s, false, 0, 0, 0, false, false, 0, 0, '', 1, false, now(),
-    now(), now(), now(), now()
-FROM generate_series(1, %(calls)s) AS n;
-INSERT INTO calls_packet (call_id, sequence, late, timestamp, received_at, track, data)
-SELECT call.id, n, false, n * 0.02, now(), (ARRAY['inbound', 'outbound'])[1 + n %% 2],
-    CASE n WHEN 5 THEN '{"dtmf": 5}' ELSE replace(encode(
-        convert_to(repeat(md5(call.call_id || n), 5), 'utf8'), 'base64'), E'\\n', '') END
-FROM calls_call AS call, generate_series(1, %(packets)s) AS n;
-SET session_replication_role = origin;
-"""
 
 
 @pytest.fixture

@@ -19,15 +19,12 @@ from pathlib import Path
 
 import psycopg
 
-from tests.concurrency.test_killed_commands import PACKETS, SEED
 from tests.load.bench import ROOT, Product, packets, product
 from tests.load.client import Figures, open_loop
+from tests.load.ended_calls import PACKETS, SEED
 
 ALONE = 10.0  # seconds
-COMMANDS = {
-    "reprocess_calls": ["reprocess_calls", "--state=COMPLETED"],
-    "archive_calls": ["archive_calls", "--state=COMPLETED"],
-}
+COMMANDS = ("reprocess_calls", "archive_calls")
 
 
 def ingest(system: Product, *, rate: float, seconds: float) -> Figures:
@@ -50,12 +47,13 @@ def beside(system: Product, words: Sequence[str], *, rate: float) -> Figures:
             figures.statuses += part.statuses
         assert process.stdout
         said = process.stdout.read().splitlines()[-1]
-    print(f"  {' '.join(words)}: {time.perf_counter() - began:.0f} s, {said}", flush=True)
+    print(f"  {words[0]}: {time.perf_counter() - began:.0f} s, {said}", flush=True)
     return figures
 
 
 def seed(system: Product, calls: int) -> None:
-    with psycopg.connect(system.environment["DATABASE_URL"]) as database:
+    address = system.environment["DATABASE_URL"]
+    with psycopg.connect(address, cursor_factory=psycopg.ClientCursor) as database:
         database.execute(SEED, {"calls": calls, "packets": PACKETS})
         database.execute("ANALYZE")
 
@@ -71,18 +69,18 @@ def main() -> None:
     ratios: dict[str, list[float]] = {name: [] for name in COMMANDS}
     with tempfile.TemporaryDirectory() as home, product(Path(home)) as system:
         seed(system, options.calls)
-        share = f"--limit={options.calls // 2 // options.rounds}"
-        for _ in range(options.rounds):
-            for name, words in COMMANDS.items():
-                alone = ingest(system, rate=options.rate, seconds=ALONE)
-                during = beside(system, [*words, share], rate=options.rate)
-                times = [figures.milliseconds(95) for figures in (alone, during)]
-                ratios[name].append(times[1] / times[0])
-                print(
-                    f"  p95 {times[0]:.1f} ms alone, {times[1]:.1f} ms beside it"
-                    f" {dict(during.statuses)}",
-                    flush=True,
-                )
+        share = options.calls // len(COMMANDS) // options.rounds
+        for turn, name in enumerate(COMMANDS * options.rounds):
+            theirs = [f"call-{turn * share + n}" for n in range(1, share + 1)]
+            alone = ingest(system, rate=options.rate, seconds=ALONE)
+            during = beside(system, [name, *theirs], rate=options.rate)
+            times = [figures.milliseconds(95) for figures in (alone, during)]
+            ratios[name].append(times[1] / times[0])
+            print(
+                f"  p95 {times[0]:.1f} ms alone, {times[1]:.1f} ms beside it"
+                f" {dict(during.statuses)}",
+                flush=True,
+            )
     for name, found in ratios.items():
         print(f"{name}: {statistics.median(found):.2f} times the p95 of ingest alone")
 
