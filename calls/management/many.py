@@ -25,8 +25,7 @@ from calls.records.storage import StorageFailed
 from calls.states import State
 
 SAY_EVERY = 5.0  # seconds, where nobody sees a bar
-NICENESS = 10  # the web and the workers come first,
-REST = 1.0  # and so many times as long as a call took, the database is theirs
+NICENESS = 10  # the web and the workers come first
 INTERRUPTED, UNHEARD = 130, 141  # what a shell says of SIGINT and SIGPIPE
 USAGE = 2
 
@@ -39,6 +38,8 @@ class ManyCalls(BaseCommand):
     name: str
     verb: Verb
     """What the audit says that was done."""
+    rest = 1.0
+    """Times as long as a call took, the database is left to live calls."""
 
     def run_from_argv(self, argv: list[str]) -> None:
         os.nice(NICENESS)
@@ -107,7 +108,7 @@ class ManyCalls(BaseCommand):
             began = time.monotonic()
             for _ in many.each(call_ids, self.act, tally):
                 progress.step()
-                time.sleep(REST * (time.monotonic() - began))
+                time.sleep(self.rest * (time.monotonic() - began))
                 began = time.monotonic()
 
     def _rehearse(self, call_id: str) -> None:

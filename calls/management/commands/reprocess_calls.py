@@ -21,6 +21,7 @@ class Command(ManyCalls):
     )
     done = "queued"
     name, verb = "reprocess_calls", Verb.REPROCESSED
+    rest = 3.0  # no AI service transcribes as fast as calls are queued
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
