@@ -20,6 +20,7 @@ import websockets
 
 from tests.load.ready import ready
 
+LAST_NEWS = 2.0  # seconds; what is told later than one is late, and noted all the same
 Seen = dict[str, list[tuple[int, float]]]
 
 
@@ -30,6 +31,7 @@ async def watch(url: str, key: str) -> Seen:
     await ready.wait()
     print("watching", flush=True)
     await asyncio.to_thread(sys.stdin.buffer.read)
+    await asyncio.wait([watching], timeout=LAST_NEWS)
     if watching.done():
         raise RuntimeError("the socket was closed")
     return seen
