@@ -193,12 +193,15 @@ def _from_our_pages(headers: list[tuple[bytes, bytes]]) -> bool:
 def snapshot(selector: tuple[str, str] | None) -> dict[str, Any]:
     """The newest calls that are not archived, as they are now."""
     wanted = Q(**dict([selector])) if selector else ~Q(state=State.ARCHIVED)
-    calls = Call.objects.filter(wanted).select_related("result").newest_first()
-    newest = list(calls[: SNAPSHOT + 1])
-    states = (events.describe(call, now=timezone.now()) for call in newest[:SNAPSHOT])
+    calls = Call.objects.filter(wanted).newest_first()
+    newest = list(calls.values_list("pk", flat=True)[: SNAPSHOT + 1])
+    now = timezone.now()
     return {
         "type": "snapshot",
-        "calls": [state | {"previous": None} for state in states],
+        "calls": [
+            events.describe(call, previous=None, now=now)
+            for call in events.read_calls(newest[:SNAPSHOT])
+        ],
         "truncated": len(newest) > SNAPSHOT,
     }
 

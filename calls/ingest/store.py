@@ -4,16 +4,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-from django.db import connection, transaction
-from psycopg import Cursor
+from django.db import transaction
 
 from calls import events
-from calls.ingest import preparing
 from calls.ingest.numbering import Arrival, Given, number
 from calls.models import Call
 from calls.models.call import count_missing
+from calls.statements import execute
 from calls.states import State
 
 log = logging.getLogger(__name__)
@@ -128,7 +126,7 @@ def store(arrivals: Sequence[Given], *, now: datetime) -> list[Receipt]:
     names = {arrival.call_id for arrival in arrivals}
     while True:
         with transaction.atomic():
-            rows = _execute(LOCK_CALLS, [list(names)])
+            rows = execute(LOCK_CALLS, [list(names)])
             calls = {row[1]: _Tally(*row) for row in rows}
             if len(calls) == len(names):
                 return _store_locked(arrivals, calls, now=now)
@@ -147,7 +145,7 @@ def _store_locked(
     given: Sequence[Given], calls: Mapping[str, _Tally], *, now: datetime
 ) -> list[Receipt]:
     last = {call.call_id: call.last_sequence for call in calls.values()}
-    numbered = number(given, last, _execute)
+    numbered = number(given, last, execute)
     arrivals = [arrival for arrival in numbered if arrival]
     new = _insert([a for a in arrivals if calls[a.call_id].takes_packets], calls, now=now)
     receipts = [
@@ -176,7 +174,7 @@ def _insert(
         [arrival.timestamp for arrival in arrivals],
         [call.is_late for call in owners],
     ]
-    return set(_execute(INSERT_PACKETS, [now, *columns]).fetchall())
+    return set(execute(INSERT_PACKETS, [now, *columns]).fetchall())
 
 
 def _receive(arrival: Arrival, call: _Tally, new: set[tuple[int, int]], now: datetime) -> Receipt:
@@ -213,7 +211,7 @@ def _note_duplicates(calls: Sequence[_Tally]) -> None:
     """Where they fell: each beside a packet that is stored, so there are never more of them."""
     again = [(call.pk, sequence) for call in calls for sequence in call.doubled]
     if again:
-        _execute(NOTE_DUPLICATES, [list(column) for column in zip(*again, strict=True)])
+        execute(NOTE_DUPLICATES, [list(column) for column in zip(*again, strict=True)])
 
 
 def _update(calls: Sequence[_Tally], *, now: datetime) -> None:
@@ -228,22 +226,8 @@ def _update(calls: Sequence[_Tally], *, now: datetime) -> None:
         [call.stored if call.is_late else 0 for call in calls],
         [call.out_of_order for call in calls],
     ]
-    _execute(UPDATE_CALLS, [now, now, *columns])
+    execute(UPDATE_CALLS, [now, now, *columns])
     events.changed([call.pk for call in calls], packets=sum(call.stored for call in calls))
-
-
-def _execute(statement: str, values: Sequence[Any]) -> Cursor[Any]:
-    """Runs a statement with its arrays in PostgreSQL's binary form.
-
-    Django's own cursor writes every value into the text of the statement, which for a thousand
-    packets costs more than storing them.
-    """
-    connection.ensure_connection()
-    with connection.wrap_database_errors:
-        preparing.allow(connection.connection)
-        cursor = Cursor(connection.connection)
-        cursor.execute(statement, values, prepare=True)
-    return cursor
 
 
 def _warn(call: _Tally) -> None:

@@ -14,10 +14,10 @@ import pytest
 from django.utils import timezone
 
 from callcenter.embedded.engines import Urls
-from calls.ingest import preparing
 from calls.ingest.store import store
 from calls.models import Attempt, Call, Packet
 from calls.records.recording import recording_of
+from calls.statements import allow_preparing
 from tests.ai_service import ai_service
 from tests.concurrency.test_ingest_under_load import (
     check_stored,
@@ -84,5 +84,5 @@ def test_a_long_recording_is_read_and_archived_through_it(pooled: Urls, tmp_path
 def test_statements_are_prepared_only_in_a_session_of_our_own(engines: Urls, pooled: Urls) -> None:
     for urls, threshold in ((engines, 0), (pooled, None)):
         with psycopg.connect(urls.database, prepare_threshold=None) as session:
-            preparing.allow(session)
+            allow_preparing(session)
             assert session.prepare_threshold == threshold

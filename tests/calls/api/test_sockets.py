@@ -13,9 +13,11 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 from channels.testing import WebsocketCommunicator
+from django.db import connection
 
 from callcenter.asgi import application
 from calls.events import GROUP
+from calls.events.updates import READ
 from calls.models import Call
 from tests.factories import api_key, call_in_progress, fresh_id, hang_up, send
 
@@ -139,6 +141,29 @@ async def test_an_update_follows_each_change_and_names_the_version_before() -> N
     assert second["previous"] == first["version"] < second["version"]
     assert (first["missing"], second["ai"]["outcome"]) == (6, "pending")
     await socket.disconnect()
+
+
+async def test_a_change_is_told_though_the_database_closed_the_connection_since_the_last() -> None:
+    call = await in_database(call_in_progress)()
+    socket = await connect_with_key("/ws/supervisor")
+    await hear(socket)
+    await in_database(send)(call.call_id, 7)
+    await hear_until(socket, lambda update: update["last_sequence"] == 7)
+    await in_database(close_connection_of_announcer)()
+    await in_database(send)(call.call_id, 8)
+    await hear_until(socket, lambda update: update["last_sequence"] == 8)
+    await socket.disconnect()
+
+
+def close_connection_of_announcer() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE query LIKE %s AND pid <> pg_backend_pid()"
+            " ORDER BY query_start DESC LIMIT 1",
+            [f"%{READ.split('WHERE')[0].strip()}%"],
+        )
+        assert cursor.fetchall() == [(True,)]
 
 
 async def test_the_dashboard_socket_is_silent_about_calls_not_subscribed_to() -> None:

@@ -1,57 +1,34 @@
-"""What changed, told once, after the commit; merged, so that no call is announced more often
+"""Tells the sockets of all processes what changed; merged, so that no call is announced more often
 than every `PAUSE` seconds, however many packets it gets.
-
-Announcements are hints: one that is lost shows as a gap between `previous` and the version that
-the reader holds, and the reader asks again.
 """
 
 import asyncio
 import atexit
-import json
 import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any
 
 import redis
 from channels.layers import get_channel_layer
-from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, connection
 from django.utils import timezone
+from pydantic_core import to_json
 
-from calls.models import Call
+from calls.away import AWAY
+from calls.events.rate import count_packets
+from calls.events.redis_store import TIMEOUT, connect
+from calls.events.updates import Known, describe, read_calls
 
 log = logging.getLogger(__name__)
 
 GROUP = "calls"
 PAUSE = 0.27  # seconds: at most four messages a second, also where one comes late
 BATCH = 200  # calls a message
-SEND_TIMEOUT = 0.3  # seconds; a frozen Redis must not hold anybody up
 VERSIONS_KEPT = 24 * 3600  # seconds
-RATE_KEPT = 60  # seconds
-MINUTES_KEPT = 2 * 3600  # seconds
-
-TOLD = (
-    "call_id",
-    "agent",
-    "queue",
-    "state",
-    "version",
-    "packet_count",
-    "last_sequence",
-    "has_packet_zero",
-    "late",
-    "ai_outcome",
-    "attempts",
-    "next_attempt_at",
-    "last_error",
-    "has_ai_result",
-    "result__transcript",
-    "result__sentiment",
-)
+CONNECTION_KEPT = 2.0  # seconds without a change
 
 # KEYS: the calls; ARGV: seconds they are kept, then their versions. Answers for each the version
 # announced before, or -1 where this one or a newer one was announced already.
@@ -68,87 +45,6 @@ for i, key in ipairs(KEYS) do
 end
 return told
 """
-
-
-def changed(calls: Iterable[int], *, packets: int = 0) -> None:
-    """Announces the calls (by primary key) once the transaction under way has been committed.
-
-    `packets` newly stored ones are counted into the rate of the whole system.
-    """
-    keys = list(calls)
-    transaction.on_commit(lambda: _announcer.add(keys, packets))
-
-
-def alerts_changed() -> None:
-    """Lets those who show alerts look again once the transaction has been committed."""
-    transaction.on_commit(lambda: _announcer.add(nudged=True))
-
-
-def packets_per_second(*, now: datetime) -> float | None:
-    """Over the last ten whole seconds and all processes; None while Redis is away."""
-    last = int(now.timestamp()) - 1
-    counts = _counted(f"packets:{second}" for second in range(last - 9, last + 1))
-    return sum(counts) / len(counts) if counts else None
-
-
-def packets_by_minute(minutes: Iterable[int]) -> list[int | None]:
-    """Of each minute since the epoch, up to two hours ago: None where the Redis of today was not
-    there to count; nothing while it is away.
-    """
-    asked = list(minutes)
-    try:
-        store = _connect()
-        counts = store.mget([f"packets:minute:{minute}" for minute in asked])
-        began = time.time() - store.info("server")["uptime_in_seconds"]
-    except redis.RedisError:
-        return []
-    unknown = [60 * (minute + 1) < began for minute in asked]
-    return [int(n) if n else None if lost else 0 for n, lost in zip(counts, unknown, strict=True)]
-
-
-def _counted(keys: Iterable[str]) -> list[int]:
-    try:
-        return [int(count or 0) for count in _connect().mget(list(keys))]
-    except redis.RedisError:
-        return []
-
-
-def settle(*, within: float = 5.0) -> None:
-    """Waits until what this process committed so far has been told, at most so many seconds."""
-    _announcer.settle(within=within)
-
-
-def describe(call: Call, *, now: datetime) -> dict[str, Any]:
-    """The whole state of a call as the sockets tell it, without `previous`."""
-    result = call.result if call.has_ai_result else None
-    return {
-        "type": "call_update",
-        "call_id": call.call_id,
-        "state": call.state,
-        "timestamp": _iso(now),
-        "version": call.version,
-        "packet_count": call.packet_count,
-        "last_sequence": call.last_sequence,
-        "missing": call.missing,
-        "late": call.late,
-        "ai": {
-            "outcome": call.ai_outcome,
-            "attempts": call.attempts,
-            "next_attempt_at": _iso(call.next_attempt_at),
-            "last_error": call.last_error or None,
-        },
-        "ai_result": result and {"transcript": result.transcript, "sentiment": result.sentiment},
-    }
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat().replace("+00:00", "Z") if moment else None
-
-
-def _connect() -> redis.Redis:
-    return redis.Redis.from_url(
-        settings.REDIS, socket_timeout=SEND_TIMEOUT, socket_connect_timeout=SEND_TIMEOUT
-    )
 
 
 class Announcer:
@@ -198,12 +94,14 @@ class Announcer:
 
     def _run(self) -> None:
         loop = asyncio.new_event_loop()
-        store = _connect()
+        store = connect()
         versions = store.register_script(ANNOUNCED)
         while not self._closing or self._due():
+            if not self._comes(within=CONNECTION_KEPT):
+                connection.close()
             waiting, packets, nudged = self._collect()
             try:
-                _count(store, packets)
+                count_packets(store, packets)
                 if nudged:
                     loop.run_until_complete(_send({"type": "calls.changed", "calls": []}))
                 for start in range(0, len(waiting), BATCH):
@@ -214,11 +112,16 @@ class Announcer:
                 # The thread must live: readers would wait for ever for what nobody tells.
                 log.exception("%d changes were not announced", len(waiting))
             finally:
-                connection.close()
                 self._told()
+        connection.close()
 
     def _due(self) -> bool:
         return self._nudged or bool(self._waiting)
+
+    def _comes(self, *, within: float) -> bool:
+        """Whether there is work within so many seconds."""
+        with self._wake:
+            return self._wake.wait_for(lambda: self._due() or self._closing, timeout=within)
 
     def _collect(self) -> tuple[list[int], int, bool]:
         """Waits for changes, and for the pause since the last ones."""
@@ -239,52 +142,45 @@ class Announcer:
             self._wake.notify_all()
 
 
-def _count(store: Any, packets: int) -> None:
-    if packets:
-        second = int(time.time())
-        pipeline = store.pipeline()
-        for key, kept in (
-            (f"packets:{second}", RATE_KEPT),
-            (f"packets:minute:{second // 60}", MINUTES_KEPT),
-        ):
-            pipeline.incrby(key, packets).expire(key, kept)
-        pipeline.execute()
-
-
 def _tell(loop: asyncio.AbstractEventLoop, versions: Any, batch: Sequence[int]) -> None:
     """Loads the calls as they are now and sends those whose version nobody announced yet."""
-    now = timezone.now()
-    calls = list(Call.objects.filter(pk__in=batch).select_related("result").only(*TOLD))
+    calls = _read(batch)
     before = versions(
         keys=[f"announced:{call.pk}" for call in calls],
         args=[VERSIONS_KEPT, *(call.version for call in calls)],
     )
+    now = timezone.now()
     news = [
         {
             "call_id": call.call_id,
             "agent": call.agent,
             "queue": call.queue,
             # Written out once here, not once for each socket that sends it.
-            "update": json.dumps(describe(call, now=now) | {"previous": previous}),
+            "update": to_json(describe(call, previous=previous, now=now)).decode(),
         }
         for call, previous in zip(calls, before, strict=True)
         if previous != -1
     ]
     if news:
-        message = {"type": "calls.changed", "calls": news}
-        loop.run_until_complete(_send(message))
+        loop.run_until_complete(_send({"type": "calls.changed", "calls": news}))
+
+
+def _read(batch: Sequence[int]) -> list[Known]:
+    """Once more where the connection was lost since the last change."""
+    try:
+        return read_calls(batch)
+    except AWAY:
+        connection.close()
+        return read_calls(batch)
 
 
 async def _send(message: dict[str, Any]) -> None:
     layer = get_channel_layer()
     for last in (False, True):
         try:
-            async with asyncio.timeout(SEND_TIMEOUT):
+            async with asyncio.timeout(TIMEOUT):
                 await layer.group_send(GROUP, message)
                 return
         except (redis.RedisError, OSError):
             if last:
                 raise
-
-
-_announcer = Announcer()
