@@ -1,14 +1,19 @@
-"""Tells the sockets of all processes what changed; merged, so that no call is announced more often
-than every `PAUSE` seconds, however many packets it gets.
+"""Tells the sockets of all processes what changed; merged, so that a call is announced once in a
+round of `PAUSE` seconds, however many packets it gets.
+
+A round goes out in slices, spread over its time: told in one go, some hundred calls would hold up
+the packets that come meanwhile.
 """
 
 import asyncio
 import atexit
 import logging
+import math
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import redis
@@ -26,7 +31,9 @@ log = logging.getLogger(__name__)
 
 GROUP = "calls"
 PAUSE = 0.27  # seconds: at most four messages a second, also where one comes late
-BATCH = 200  # calls a message
+SLICES = 10  # a round, of at least `SLICE` calls each and at most `BATCH`
+SLICE, BATCH = 25, 200
+SPREAD = 0.2  # seconds of a round in which its slices begin
 VERSIONS_KEPT = 24 * 3600  # seconds
 CONNECTION_KEPT = 2.0  # seconds without a change
 
@@ -61,20 +68,22 @@ class Announcer:
         self._nudged = False
         self._wake = threading.Condition()
         self._closing = self._telling = self._hurried = False
-        self._told_at = 0.0
+        self._began_at = 0.0
         self._thread: threading.Thread | None = None
 
     def add(self, calls: Sequence[int] = (), packets: int = 0, *, nudged: bool = False) -> None:
         if self._process != os.getpid():
             self._reset()  # a forked child inherits the object, not its thread
         with self._wake:
+            was_due = self._due()
             self._waiting.update(dict.fromkeys(calls))
             self._packets += packets
             self._nudged |= nudged
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
                 self._thread.start()
-            self._wake.notify_all()
+            if not was_due:
+                self._wake.notify_all()
 
     def settle(self, *, within: float) -> None:
         """Tells what was committed so far without a pause; waits for it up to so many seconds."""
@@ -104,8 +113,7 @@ class Announcer:
                 count_packets(store, packets)
                 if nudged:
                     loop.run_until_complete(_send({"type": "calls.changed", "calls": []}))
-                for start in range(0, len(waiting), BATCH):
-                    _tell(loop, versions, waiting[start : start + BATCH])
+                self._go_round(waiting, partial(_tell, loop, versions))
             except (redis.RedisError, OSError, DatabaseError) as error:
                 log.warning("%d changes were not announced: %s", len(waiting), error)
             except Exception:
@@ -124,22 +132,39 @@ class Announcer:
             return self._wake.wait_for(lambda: self._due() or self._closing, timeout=within)
 
     def _collect(self) -> tuple[list[int], int, bool]:
-        """Waits for changes, and for the pause since the last ones."""
+        """Waits for changes, and for the pause since the last round began."""
         with self._wake:
             self._wake.wait_for(lambda: self._due() or self._closing)
-            pause = self._told_at + PAUSE - time.monotonic()
-            self._wake.wait_for(lambda: self._closing or self._hurried, timeout=max(pause, 0))
+            self._rest(until=self._began_at + PAUSE)
+            self._began_at = time.monotonic()
             waiting, packets, nudged = list(self._waiting), self._packets, self._nudged
             self._waiting.clear()
             self._packets, self._nudged = 0, False
             self._telling = True
             return waiting, packets, nudged
 
+    def _go_round(self, calls: Sequence[int], tell: Callable[[Sequence[int]], None]) -> None:
+        slices = list(_slices(calls))
+        for number, some in enumerate(slices):
+            self._rest(until=self._began_at + number * SPREAD / len(slices))
+            tell(some)
+
+    def _rest(self, *, until: float) -> None:
+        """Unless somebody waits for all to be told."""
+        with self._wake:
+            pause = until - time.monotonic()
+            self._wake.wait_for(lambda: self._closing or self._hurried, timeout=max(pause, 0))
+
     def _told(self) -> None:
         with self._wake:
             self._telling = False
-            self._told_at = time.monotonic()
             self._wake.notify_all()
+
+
+def _slices(calls: Sequence[int]) -> Iterator[Sequence[int]]:
+    size = min(max(SLICE, math.ceil(len(calls) / SLICES)), BATCH)
+    for start in range(0, len(calls), size):
+        yield calls[start : start + size]
 
 
 def _tell(loop: asyncio.AbstractEventLoop, versions: Any, batch: Sequence[int]) -> None:
