@@ -4,22 +4,22 @@ What was stored of a stream is remembered in the same transaction, so that a tra
 tried again, not knowing whether it was committed, stores nothing twice.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-READ_STREAMS = "SELECT uid, stored FROM calls_stream WHERE uid = ANY(%b::uuid[])"
+from calls.statements import execute
 
-UPDATE_STREAMS = """
+# Answers with what was stored before: the streams of a call change under its lock only.
+REMEMBER = """
 UPDATE calls_stream AS stream
 SET stored = greatest(stream.stored, heard.stored),
     heard_until = greatest(stream.heard_until, heard.until)
 FROM unnest(%b::uuid[], %b::int[], %b::float8[]) AS heard (uid, stored, until)
+JOIN calls_stream AS before ON before.uid = heard.uid
 WHERE stream.uid = heard.uid
+RETURNING stream.uid, before.stored
 """
-
-Execute = Callable[[str, Sequence[Any]], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,7 @@ class Heard:
 Given = Arrival | Heard
 
 
-def number(
-    given: Sequence[Given], last: Mapping[str, int | None], execute: Execute
-) -> list[Arrival | None]:
+def number(given: Sequence[Given], last: Mapping[str, int | None]) -> list[Arrival | None]:
     """Every packet with its number, None for those that are stored already.
 
     `last` holds the highest numbers of the calls, which are locked. Whoever numbers packets
@@ -65,14 +63,12 @@ def number(
     heard = [packet for packet in given if isinstance(packet, Heard)]
     if not heard:
         return list(given)  # type: ignore[arg-type]
-    stored = dict(execute(READ_STREAMS, [list({packet.stream for packet in heard})]))
+    stored = _remember(heard)
     highest = {name: number or 0 for name, number in last.items()}
     for packet in given:
         if isinstance(packet, Arrival):
             highest[packet.call_id] = max(highest[packet.call_id], packet.sequence)
-    numbered = [_numbered(packet, stored, highest) for packet in given]
-    _remember(heard, execute)
-    return numbered
+    return [_numbered(packet, stored, highest) for packet in given]
 
 
 def _numbered(packet: Given, stored: dict[UUID, int], highest: dict[str, int]) -> Arrival | None:
@@ -86,11 +82,12 @@ def _numbered(packet: Given, stored: dict[UUID, int], highest: dict[str, int]) -
     return Arrival(packet.call_id, sequence, packet.data, packet.timestamp, packet.track)
 
 
-def _remember(heard: Iterable[Heard], execute: Execute) -> None:
+def _remember(heard: Iterable[Heard]) -> dict[UUID, int]:
+    """Notes the last of each stream; how many were stored before."""
     last = {packet.stream: packet for packet in heard}
     columns = [
         list(last),
         [packet.place for packet in last.values()],
         [packet.until for packet in last.values()],
     ]
-    execute(UPDATE_STREAMS, columns)
+    return dict(execute(REMEMBER, columns).fetchall())

@@ -145,7 +145,7 @@ def _store_locked(
     given: Sequence[Given], calls: Mapping[str, _Tally], *, now: datetime
 ) -> list[Receipt]:
     last = {call.call_id: call.last_sequence for call in calls.values()}
-    numbered = number(given, last, execute)
+    numbered = number(given, last)
     arrivals = [arrival for arrival in numbered if arrival]
     new = _insert([a for a in arrivals if calls[a.call_id].takes_packets], calls, now=now)
     receipts = [
