@@ -29,10 +29,13 @@ from calls.events.updates import Known, describe, read_calls
 
 log = logging.getLogger(__name__)
 
+News = dict[str, str]
+
 GROUP = "calls"
 PAUSE = 0.27  # seconds: at most four messages a second, also where one comes late
-SLICES = 10  # a round, of at least `SLICE` calls each and at most `BATCH`
-SLICE, BATCH = 25, 200
+SLICES = 10  # a round, of at least `SLICE` calls each and at most `MESSAGE`
+SLICE = 25
+MESSAGE = 100  # calls: receiving one takes longer than what is in it
 SPREAD = 0.2  # seconds of a round in which its slices begin
 VERSIONS_KEPT = 24 * 3600  # seconds
 CONNECTION_KEPT = 2.0  # seconds without a change
@@ -113,7 +116,8 @@ class Announcer:
                 count_packets(store, packets)
                 if nudged:
                     loop.run_until_complete(_send({"type": "calls.changed", "calls": []}))
-                self._go_round(waiting, partial(_tell, loop, versions))
+                for news in self._go_round(waiting, partial(_news, versions)):
+                    loop.run_until_complete(_send({"type": "calls.changed", "calls": news}))
             except (redis.RedisError, OSError, DatabaseError) as error:
                 log.warning("%d changes were not announced: %s", len(waiting), error)
             except Exception:
@@ -143,11 +147,19 @@ class Announcer:
             self._telling = True
             return waiting, packets, nudged
 
-    def _go_round(self, calls: Sequence[int], tell: Callable[[Sequence[int]], None]) -> None:
-        slices = list(_slices(calls))
+    def _go_round(
+        self, calls: Sequence[int], read: Callable[[Sequence[int]], list[News]]
+    ) -> Iterator[list[News]]:
+        """The messages of a round, each when it is time."""
+        slices, news = list(_slices(calls)), list[News]()
         for number, some in enumerate(slices):
             self._rest(until=self._began_at + number * SPREAD / len(slices))
-            tell(some)
+            news += read(some)
+            if len(news) > MESSAGE - SLICE:
+                yield news
+                news = []
+        if news:
+            yield news
 
     def _rest(self, *, until: float) -> None:
         """Unless somebody waits for all to be told."""
@@ -162,20 +174,20 @@ class Announcer:
 
 
 def _slices(calls: Sequence[int]) -> Iterator[Sequence[int]]:
-    size = min(max(SLICE, math.ceil(len(calls) / SLICES)), BATCH)
+    size = min(max(SLICE, math.ceil(len(calls) / SLICES)), MESSAGE)
     for start in range(0, len(calls), size):
         yield calls[start : start + size]
 
 
-def _tell(loop: asyncio.AbstractEventLoop, versions: Any, batch: Sequence[int]) -> None:
-    """Loads the calls as they are now and sends those whose version nobody announced yet."""
-    calls = _read(batch)
+def _news(versions: Any, calls: Sequence[int]) -> list[News]:
+    """The calls as they are now, as far as nobody announced their version yet."""
+    known = _read(calls)
     before = versions(
-        keys=[f"announced:{call.pk}" for call in calls],
-        args=[VERSIONS_KEPT, *(call.version for call in calls)],
+        keys=[f"announced:{call.pk}" for call in known],
+        args=[VERSIONS_KEPT, *(call.version for call in known)],
     )
     now = timezone.now()
-    news = [
+    return [
         {
             "call_id": call.call_id,
             "agent": call.agent,
@@ -183,20 +195,18 @@ def _tell(loop: asyncio.AbstractEventLoop, versions: Any, batch: Sequence[int]) 
             # Written out once here, not once for each socket that sends it.
             "update": to_json(describe(call, previous=previous, now=now)).decode(),
         }
-        for call, previous in zip(calls, before, strict=True)
+        for call, previous in zip(known, before, strict=True)
         if previous != -1
     ]
-    if news:
-        loop.run_until_complete(_send({"type": "calls.changed", "calls": news}))
 
 
-def _read(batch: Sequence[int]) -> list[Known]:
+def _read(calls: Sequence[int]) -> list[Known]:
     """Once more where the connection was lost since the last change."""
     try:
-        return read_calls(batch)
+        return read_calls(calls)
     except AWAY:
         connection.close()
-        return read_calls(batch)
+        return read_calls(calls)
 
 
 async def _send(message: dict[str, Any]) -> None:
