@@ -18,6 +18,7 @@ ORDER = [
     {
         "calls.states",
         "calls.away",
+        "calls.courtesy",
         "calls.durations",
         "calls.context",
         "calls.tracing",

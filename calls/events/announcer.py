@@ -23,6 +23,7 @@ from django.utils import timezone
 from pydantic_core import to_json
 
 from calls.away import AWAY
+from calls.courtesy import turn
 from calls.events.rate import count_packets
 from calls.events.redis_store import TIMEOUT, connect
 from calls.events.updates import Known, describe, read_calls
@@ -154,7 +155,8 @@ class Announcer:
         slices, news = list(_slices(calls)), list[News]()
         for number, some in enumerate(slices):
             self._rest(until=self._began_at + number * SPREAD / len(slices))
-            news += read(some)
+            with turn():
+                news += read(some)
             if len(news) > MESSAGE - SLICE:
                 yield news
                 news = []

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -52,9 +53,13 @@ class _Waiter:
 
 
 class Writer:
-    """The queue in front of the store, bounded, and the thread that empties it."""
+    """The queue in front of the store, bounded, and the thread that empties it.
 
-    def __init__(self) -> None:
+    `turn` is taken for each batch, where others are to go before it.
+    """
+
+    def __init__(self, turn: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+        self._turn = turn
         self._queue: deque[_Waiter] = deque()
         self._packets = 0
         self._size = 0
@@ -111,8 +116,9 @@ class Writer:
             self._began = None
             batch = self._take()
             self._began = time.monotonic()
-            outcomes = [(waiter, _attempt(waiter.work)) for waiter in batch if waiter.work]
-            outcomes += _store([waiter for waiter in batch if not waiter.work])
+            with self._turn():
+                outcomes = [(waiter, _attempt(waiter.work)) for waiter in batch if waiter.work]
+                outcomes += _store([waiter for waiter in batch if not waiter.work])
             _answer(outcomes)
 
     def _take(self) -> list[_Waiter]:

@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 from django.utils import timezone
 
+from calls.courtesy import turn
 from calls.ingest import streams
 from calls.ingest.batching import Busy, Writer
 from calls.ingest.line import Line, Room
@@ -26,7 +27,9 @@ from calls.models.stream import beat_every
 
 log = logging.getLogger(__name__)
 
-TICK = 0.05  # seconds
+TICK = 0.05  # seconds between two batches of packets
+CHORES_TICK = 0.1  # seconds
+LOOK = 0.2  # seconds until a session is looked after again
 PATIENCE = 5.0  # seconds; nobody waits for an answer here
 AWAY = 0.3  # seconds until the database is tried again
 PACKETS = 1000  # stored together
@@ -40,7 +43,7 @@ Parcel = tuple[Line, list[Heard]]
 Thing = TypeVar("Thing")
 
 
-_writer, _clerk = Writer(), Writer()
+_writer, _clerk = Writer(turn), Writer()
 
 
 class Carrier:
@@ -51,7 +54,7 @@ class Carrier:
         self._sessions: dict[Session, None] = {}
         self._notes: list[Note] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._beaten = 0.0
+        self._beaten = self._looked = 0.0
         self._away = False
 
     @property
@@ -60,19 +63,19 @@ class Carrier:
 
     def join(self, session: Session) -> None:
         self._sessions[session] = None
-        for work in (self._store, self._do_chores):
+        for work, pause in ((self._store, TICK), (self._do_chores, CHORES_TICK)):
             if work.__name__ not in self._tasks:
-                self._tasks[work.__name__] = asyncio.create_task(self._repeat(work))
+                self._tasks[work.__name__] = asyncio.create_task(self._repeat(work, pause))
 
     def tell(self, note: Note) -> None:
         if len(self._notes) < MAX_NOTES:
             self._notes.append(note)
 
-    async def _repeat(self, work: Callable[[], Awaitable[bool]]) -> None:
+    async def _repeat(self, work: Callable[[], Awaitable[bool]], usual: float) -> None:
         """Again and again while there are sessions; at once where there is more to do."""
         while self._sessions or self._notes:
             try:
-                pause = 0.0 if await work() else TICK
+                pause = 0.0 if await work() else usual
                 self._note_presence()
             except Busy as error:
                 self._note_absence(error)
@@ -102,14 +105,18 @@ class Carrier:
 
     async def _store(self) -> bool:
         """Stores what is ready; whether there may be more. Raises `Busy`."""
-        now = time.time()
-        for session in self._sessions:
-            session.look_after(now=now)
+        self._look_after(now=time.time())
         parcels = self._parcels()
         if not parcels:
             return False
         await _apart(self._store_together, parcels, _give_up_parcel)
         return sum(len(heard) for _, heard in parcels) >= PACKETS // 2
+
+    def _look_after(self, *, now: float) -> None:
+        if abs(now - self._looked) >= LOOK:  # also where the clock was set back
+            self._looked = now
+            for session in self._sessions:
+                session.look_after(now=now)
 
     def _parcels(self) -> list[Parcel]:
         parcels: list[Parcel] = []
