@@ -6,23 +6,24 @@ import time
 
 import pytest
 from django.db import connection
-from django.utils import timezone
 
-from calls.ingest.store import create_calls
 from calls.statements import PLANS_KEPT, execute, renew_plans
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-FIND = "SELECT id FROM calls_call WHERE call_id = ANY(%b::text[])"
+FIND = "SELECT name FROM names WHERE name = ANY(%b::text[])"
 CUSTOM_PLANS = 5  # PostgreSQL's; then it makes one for all values
 
 
-def make_calls(count: int) -> None:
-    create_calls({f"call-{number}" for number in range(count)}, now=timezone.now())
+def grow_to(count: int) -> None:
+    """A temporary table, which nobody else analyzes."""
+    execute("CREATE TEMPORARY TABLE IF NOT EXISTS names (name text PRIMARY KEY)", [])
+    numbers = [list(range(count))]
+    execute("INSERT INTO names SELECT unnest(%b::int[])::text ON CONFLICT DO NOTHING", numbers)
 
 
 def find() -> int:
-    return len(execute(FIND, [["call-1", "call-2"]]).fetchall())
+    return len(execute(FIND, [["1", "2"]]).fetchall())
 
 
 def plan() -> str:
@@ -32,18 +33,19 @@ def plan() -> str:
             [FIND.replace("%b", "$1")],
         )
         [(name,)] = cursor.fetchall()
-        cursor.execute(f"EXPLAIN EXECUTE {name} ('{{call-1}}')")
+        cursor.execute(f"EXPLAIN EXECUTE {name} ('{{1}}')")
         return "\n".join(line for (line,) in cursor.fetchall())
 
 
 def test_a_plan_does_not_outlive_the_small_table_it_was_made_for() -> None:
     connection.close()
-    make_calls(3)
+    grow_to(3)
+    execute("ANALYZE names", [])
     for _ in range(CUSTOM_PLANS + 1):
         assert find() == 2
-    make_calls(5000)
+    grow_to(50_000)
     assert "Seq Scan" in plan()
     renew_plans(connection.connection, now=time.monotonic() + PLANS_KEPT)
     assert find() == 2
-    assert "Index" in plan()
     assert "Seq Scan" not in plan()
+    connection.close()
