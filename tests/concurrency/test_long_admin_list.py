@@ -12,6 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from calls.models import Call
+from tests.load.ended_calls import BEGIN
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,13 +32,9 @@ FILTERS = [
     "?created_at__year=2026&created_at__month=2",
 ]
 
-SEED = """
-SET session_replication_role = replica;
-INSERT INTO calls_call (
-    call_id, state, ai_outcome, ai_words, end_reason, agent, queue, caller, callee, direction,
-    encoding, sample_rate, metadata, packet_count, last_sequence, has_packet_zero, duplicates, late,
-    out_of_order, unread_late, has_ai_result, run, attempts, last_error, version, held, created_at,
-    updated_at, last_packet_at, ended_at, processed_at)
+SEED = (
+    BEGIN
+    + """
 SELECT 'call-' || n, (ARRAY['COMPLETED', 'FAILED', 'ARCHIVED'])[1 + n %% 3],
     (ARRAY['no_speech', 'failed', 'no_audio'])[1 + n %% 3], '', 'hangup', 'agent-' || n %% 50,
     'queue-' || n %% 9, '+44' || n, '', '', 'audio/x-mulaw', 8000, '{}', %(packets)s, %(packets)s,
@@ -50,6 +47,7 @@ FROM calls_call AS call, generate_series(1, %(packets)s) AS n;
 SET session_replication_role = origin;
 ANALYZE calls_call;
 """
+)
 
 
 def test_the_list_of_calls_opens_fast_however_many_there_are() -> None:

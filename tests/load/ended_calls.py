@@ -2,14 +2,20 @@
 
 PACKETS = 12  # of a call
 
-# Both tracks, each packet with sound of its own, and one that is no sound at all.
-SEED = """
+# All that a call needs, past triggers; what follows selects it.
+BEGIN = """
 SET session_replication_role = replica;
 INSERT INTO calls_call (
     call_id, state, ai_outcome, ai_words, end_reason, agent, queue, caller, callee, direction,
     encoding, sample_rate, metadata, packet_count, last_sequence, has_packet_zero, duplicates, late,
     out_of_order, unread_late, has_ai_result, run, attempts, last_error, version, held, created_at,
     updated_at, last_packet_at, ended_at, processed_at)
+"""
+
+# Both tracks, each packet with sound of its own, and one that is no sound at all.
+SEED = (
+    BEGIN
+    + """
 SELECT 'call-' || n, 'COMPLETED', 'no_audio', '', 'hangup', '', '', '', '', '', 'audio/x-mulaw',
     8000, '{}', %(packets)s, %(packets)s, false, 0, 0, 0, false, false, 0, 0, '', 1, false, now(),
     now(), now(), now(), now()
@@ -21,3 +27,4 @@ SELECT call.id, n, false, n * 0.02, now(), (ARRAY['inbound', 'outbound'])[1 + n 
 FROM calls_call AS call, generate_series(1, %(packets)s) AS n;
 SET session_replication_role = origin;
 """
+)
