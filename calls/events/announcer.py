@@ -33,10 +33,10 @@ log = logging.getLogger(__name__)
 News = dict[str, str]
 
 GROUP = "calls"
-PAUSE = 0.27  # seconds: at most four messages a second, also where one comes late
+PAUSE = 0.27  # seconds; what sockets may send in a second is their own affair
 SLICES = 10  # a round, of at least `SLICE` calls each and at most `MESSAGE`
 SLICE = 25
-MESSAGE = 100  # calls: receiving one takes longer than what is in it
+MESSAGE = 100  # calls, or a slice more: receiving one takes longer than what is in it
 SPREAD = 0.2  # seconds of a round in which its slices begin
 VERSIONS_KEPT = 24 * 3600  # seconds
 CONNECTION_KEPT = 2.0  # seconds without a change
@@ -131,15 +131,15 @@ class Announcer:
     def _due(self) -> bool:
         return self._nudged or bool(self._waiting)
 
-    def _comes(self, *, within: float) -> bool:
-        """Whether there is work within so many seconds."""
+    def _comes(self, *, within: float | None = None) -> bool:
+        """Waits for work; whether there is some within so many seconds."""
         with self._wake:
             return self._wake.wait_for(lambda: self._due() or self._closing, timeout=within)
 
     def _collect(self) -> tuple[list[int], int, bool]:
         """Waits for changes, and for the pause since the last round began."""
         with self._wake:
-            self._wake.wait_for(lambda: self._due() or self._closing)
+            self._comes()
             self._rest(until=self._began_at + PAUSE)
             self._began_at = time.monotonic()
             waiting, packets, nudged = list(self._waiting), self._packets, self._nudged
