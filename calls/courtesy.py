@@ -1,8 +1,8 @@
 """Work for which nobody waits takes turns in a process: audio of PBXs' sockets, announcements.
 
 Two at once, each with its server process of PostgreSQL, hold up the packets whose senders wait for
-an answer: their p95 was half as long again on a busy machine. It is a courtesy, no lock that
-anything relies on: who is kept waiting, by a row that somebody holds, say, goes on all the same.
+an answer. It is a courtesy, no lock that anything relies on: who is kept waiting, by a row that
+somebody holds, say, goes on all the same.
 """
 
 import threading
